@@ -1,0 +1,177 @@
+"""The inner plug-in: how one family of models is trained, step by step.
+
+One driver (`gstar.inner`) owns the clock, early stopping, the best state so far and the
+isolation. A learner only knows its own mathematics:
+
+    state = learner.init(inputs, target, spec)      # encode, allocate
+    while not state.done:
+        state = learner.step(state, 10, deadline)   # train 10 more steps
+        prediction = learner.predict(state, validation_inputs)
+
+A learner that cannot pause is done after one step, and is handed its deadline.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import ClassVar, Protocol, TypeAlias
+
+import numpy as np
+
+from gstar.errors import MissingExtraError, UnknownLearnerError, did_you_mean
+from gstar.inputs import Inputs
+from gstar.metric import TaskKind
+from gstar.space import Scalar, Space
+
+Array: TypeAlias = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSpec:
+    """Is everything besides the rows that a learner is told.
+
+    Args:
+        kind: Kind of task.
+        n_classes: C, 0 for regression. A class may be absent from the rows at hand.
+        configuration: A point of the learner's space.
+        schedule: A point of `SCHEDULE_SPACE`, or empty.
+        seed: Seed of everything random.
+        threads: How many threads the learner may use.
+        weights: ``(S,)`` row weights, or None.
+        validation: Rows and targets held out, for a learner that stops early on its own; a
+            learner must not train on them.
+    """
+
+    kind: TaskKind
+    n_classes: int
+    configuration: Mapping[str, Scalar]
+    schedule: Mapping[str, Scalar] = field(default_factory=dict)
+    seed: int = 0
+    threads: int = 1
+    weights: Array | None = None
+    validation: tuple[Inputs, Array] | None = None
+
+
+class State(Protocol):
+    """Is what a learner has got so far."""
+
+    @property
+    def steps(self) -> int:
+        """How many steps it has trained."""
+
+    @property
+    def done(self) -> bool:
+        """Whether more steps would change nothing."""
+
+
+class AbstractLearner(ABC):
+    """Trains one family of models. Stateless: all that changes is in the state.
+
+    A new learner is one file with a final subclass, one entry point in the group
+    ``gstar.learners`` and one line in the list of `gstar.testing.LearnerContract`.
+    """
+
+    name: ClassVar[str]
+    space: ClassVar[Space]
+    forms: ClassVar[frozenset[str]] = frozenset({"table"})
+    kinds: ClassVar[frozenset[TaskKind]] = frozenset(TaskKind)
+    has_schedule: ClassVar[bool] = False
+    handles_weights: ClassVar[bool] = True
+    steps_per_check: ClassVar[int] = 1
+    """How many steps to train between two looks at the validation rows, at the start."""
+
+    @abstractmethod
+    def init(self, inputs: Inputs, target: Array, spec: TrainingSpec) -> State:
+        """Prepares training: fits encoders on these rows, allocates the model.
+
+        Args:
+            inputs: S rows.
+            target: ``(S,)`` class codes or values.
+            spec: What else there is to know.
+        """
+
+    @abstractmethod
+    def step(self, state: State, steps: int, deadline: float | None) -> State:
+        """Trains up to `steps` more steps.
+
+        Args:
+            state: Where training stands; it may be changed and returned.
+            steps: How many, at least 1.
+            deadline: Time by `time.monotonic` after which to return early, or None.
+        """
+
+    @abstractmethod
+    def snapshot(self, state: State) -> State:
+        """Returns a state that further steps on the given one do not change."""
+
+    @abstractmethod
+    def predict(self, state: State, inputs: Inputs) -> Array:
+        """Returns ``(N, C)`` probabilities, rows summing to 1, or ``(N,)`` values."""
+
+    @abstractmethod
+    def save(self, state: State) -> dict[str, bytes]:
+        """Returns the state as named parts, none of which is a pickle."""
+
+    @abstractmethod
+    def load(self, parts: Mapping[str, bytes]) -> State:
+        """Builds a state that predicts as the saved one did.
+
+        Raises:
+            UntrustedFileError: If a part holds anything but what `save` writes.
+        """
+
+    @abstractmethod
+    def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
+        """Returns a rough guess of the seconds one training takes on one core.
+
+        It is corrected by what experience has measured; it need only be right to a factor
+        of a few and grow as the learner does.
+        """
+
+
+_LOADED: dict[str, AbstractLearner] = {}
+_LOCK = threading.Lock()
+
+
+def learner_names() -> list[str]:
+    """Returns the names of all learners that are installed, whether or not they import."""
+    return sorted({e.name for e in entry_points(group="gstar.learners")})
+
+
+def get_learner(name: str) -> AbstractLearner:
+    """Returns a learner by name, importing it at its first use.
+
+    Raises:
+        UnknownLearnerError: If nothing of that name is installed.
+        MissingExtraError: If the library it needs is not installed.
+    """
+    with _LOCK:
+        if name not in _LOADED:
+            found = [e for e in entry_points(group="gstar.learners") if e.name == name]
+            if not found:
+                known = learner_names()
+                raise UnknownLearnerError(f"No learner {name!r}; known: {known}.{did_you_mean(name, known)}")
+            try:
+                _LOADED[name] = found[0].load()()
+            except ImportError as error:
+                raise MissingExtraError(
+                    f"Learner {name!r} needs {error.name or error}; install it with: pip install 'gstar[boost]'"
+                ) from error
+        return _LOADED[name]
+
+
+def available_learners(form: str, kind: TaskKind) -> dict[str, AbstractLearner]:
+    """Returns the learners that import here and fit this form of rows and kind of task."""
+    found = {}
+    for name in learner_names():
+        try:
+            learner = get_learner(name)
+        except MissingExtraError:
+            continue
+        if form in learner.forms and kind in learner.kinds:
+            found[name] = learner
+    return found

@@ -1,0 +1,170 @@
+"""How to learn: learner + configuration + data selection + schedule.
+
+A `Strategy` is the unit that a policy proposes, `run_inner` tries and experience
+remembers. `strategy_space` joins the spaces of several learners with those of data
+selection and schedule into one tree, so that one distribution covers all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+from gstar.errors import UsageError
+from gstar.space import Categorical, Condition, Configuration, Parameter, Real, Scalar, Space, nest
+
+SELECTION_SPACE: Final = Space(
+    {
+        "kind": Categorical(("all", "part", "balanced", "clean", "recent")),
+        "part_fraction": Real(0.1, 0.9, log=True, default=0.5),
+        "clean_fraction": Real(0.7, 0.99, default=0.95),
+        "recent_fraction": Real(0.1, 0.9, log=True, default=0.5),
+    },
+    {
+        "part_fraction": Condition("kind", ("part",)),
+        "clean_fraction": Condition("kind", ("clean",)),
+        "recent_fraction": Condition("kind", ("recent",)),
+    },
+)
+"""Which support rows to train on: all; a stratified part; the classes weighted evenly; without
+the rows whose cross-validated loss is suspiciously high; the most recent part (needs an order)."""
+
+SCHEDULE_SPACE: Final = Space(
+    {
+        "kind": Categorical(("constant", "decay", "restarts")),
+        "decay_final": Real(0.01, 0.5, log=True, default=0.1),
+        "restarts_cycles": Categorical((2, 4, 8), default=4),
+    },
+    {
+        "decay_final": Condition("kind", ("decay",)),
+        "restarts_cycles": Condition("kind", ("restarts",)),
+    },
+)
+"""How the learning rate moves during training, as a factor on the configured rate: constant; an
+exponential decay to a final factor; a cosine that restarts (warm restarts)."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """Is how to learn a task.
+
+    Args:
+        learner: Name of the learner.
+        configuration: A point of the learner's space.
+        selection: A point of `SELECTION_SPACE`.
+        schedule: A point of `SCHEDULE_SPACE`, or empty for a learner without a learning rate.
+
+    Example:
+        >>> a = Strategy("linear", {"alpha": 1.0})
+        >>> Strategy.from_json(a.to_json()) == a
+        True
+        >>> a.hash
+        '625bd53ec478010a'
+    """
+
+    learner: str
+    configuration: Mapping[str, Scalar] = field(default_factory=dict)
+    selection: Mapping[str, Scalar] = field(default_factory=SELECTION_SPACE.default)
+    schedule: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hexadecimal digits that depend on the content alone, on any machine."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __hash__(self) -> int:
+        return int(self.hash, 16)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the strategy as JSON values."""
+        return {
+            "learner": self.learner,
+            "configuration": dict(self.configuration),
+            "selection": dict(self.selection),
+            "schedule": dict(self.schedule),
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Strategy:
+        """Builds a strategy from what `to_json` returned.
+
+        Raises:
+            UsageError: If a part is missing or is not of its type.
+        """
+        try:
+            return Strategy(
+                str(data["learner"]),
+                dict(data["configuration"]),
+                dict(data["selection"]),
+                dict(data["schedule"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"Expected a strategy as JSON, got {data!r} ({error!r}).") from error
+
+    def to_point(self) -> Configuration:
+        """Returns the strategy as a point of the tree that `strategy_space` builds."""
+        point: Configuration = {"learner": self.learner}
+        point |= {f"{self.learner}.{k}": v for k, v in self.configuration.items()}
+        point |= {f"selection.{k}": v for k, v in self.selection.items()}
+        point |= {f"schedule.{k}": v for k, v in self.schedule.items()}
+        return point
+
+    @staticmethod
+    def from_point(point: Mapping[str, Scalar]) -> Strategy:
+        """Builds a strategy from a point of the tree that `strategy_space` builds."""
+        learner = str(point["learner"])
+
+        def below(prefix: str) -> Configuration:
+            return {k[len(prefix) + 1 :]: v for k, v in point.items() if k.startswith(prefix + ".")}
+
+        return Strategy(learner, below(learner), below("selection"), below("schedule"))
+
+    def describe(self) -> str:
+        """Returns one short line for a person: the learner and what differs from plain use."""
+        parts = [self.learner]
+        parts += [f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.configuration.items()]
+        if self.selection.get("kind", "all") != "all":
+            parts.append("rows=" + ",".join(f"{v}" for v in self.selection.values()))
+        if self.schedule.get("kind", "constant") != "constant":
+            parts.append("rate=" + ",".join(f"{v}" for v in self.schedule.values()))
+        return " ".join(parts)
+
+
+def strategy_space(
+    learners: Mapping[str, Space], *, scheduled: frozenset[str] = frozenset(), default: str | None = None
+) -> Space:
+    """Joins learners, data selection and schedule into one tree.
+
+    Args:
+        learners: Name to configuration space.
+        scheduled: The learners that have a learning rate; `schedule` is on only for them.
+        default: The learner a newcomer should start with; the first one if not given.
+
+    Returns:
+        A space whose points `Strategy.from_point` understands.
+    """
+    if not learners:
+        raise UsageError("A strategy space needs at least one learner, got none.")
+    tree = nest(learners, root="learner", default=default or next(iter(learners)))
+    parameters: dict[str, Parameter] = dict(tree.parameters)
+    conditions = dict(tree.conditions)
+    with_rate = tuple(name for name in learners if name in scheduled)
+    for part, space, whenever in (
+        ("selection", SELECTION_SPACE, None),
+        ("schedule", SCHEDULE_SPACE, Condition("learner", with_rate)),
+    ):
+        if whenever is not None and not whenever.values:
+            continue
+        for name, parameter in space.parameters.items():
+            parameters[f"{part}.{name}"] = parameter
+            inner = space.conditions.get(name)
+            if inner is not None:
+                conditions[f"{part}.{name}"] = Condition(f"{part}.{inner.parent}", inner.values)
+            elif whenever is not None:
+                conditions[f"{part}.{name}"] = whenever
+    return Space(parameters, conditions)
