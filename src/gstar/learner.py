@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
@@ -81,6 +82,10 @@ class AbstractLearner(ABC):
     kinds: ClassVar[frozenset[TaskKind]] = frozenset(TaskKind)
     has_schedule: ClassVar[bool] = False
     handles_weights: ClassVar[bool] = True
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Modules of an optional library; import them inside methods, never at the top."""
+    extra: ClassVar[str] = "boost"
+    """The extra that installs them."""
     steps_per_check: ClassVar[int] = 1
     """How many steps to train between two looks at the validation rows, at the start."""
 
@@ -143,7 +148,9 @@ def learner_names() -> list[str]:
 
 
 def get_learner(name: str) -> AbstractLearner:
-    """Returns a learner by name, importing it at its first use.
+    """Returns a learner by name.
+
+    Its module is imported at its first use, the library behind it only when it trains.
 
     Raises:
         UnknownLearnerError: If nothing of that name is installed.
@@ -155,22 +162,40 @@ def get_learner(name: str) -> AbstractLearner:
             if not found:
                 known = learner_names()
                 raise UnknownLearnerError(f"No learner {name!r}; known: {known}.{did_you_mean(name, known)}")
-            try:
-                _LOADED[name] = found[0].load()()
-            except ImportError as error:
-                raise MissingExtraError(
-                    f"Learner {name!r} needs {error.name or error}; install it with: pip install 'gstar[boost]'"
-                ) from error
-        return _LOADED[name]
+            _LOADED[name] = found[0].load()()
+        learner = _LOADED[name]
+    for library in learner.requires:
+        if find_spec(library) is None:
+            raise MissingExtraError(
+                f"Learner {name!r} needs {library}; install it with: pip install 'gstar[{learner.extra}]'"
+            )
+    return learner
 
 
-def available_learners(form: str, kind: TaskKind) -> dict[str, AbstractLearner]:
-    """Returns the learners that import here and fit this form of rows and kind of task."""
+def register_learner(learner: AbstractLearner) -> None:
+    """Makes a learner known by its name in this process, without an entry point."""
+    with _LOCK:
+        _LOADED[learner.name] = learner
+
+
+def available_learners(form: str, kind: TaskKind, *, also: Sequence[str] = ()) -> dict[str, AbstractLearner]:
+    """Returns the learners that are installed here and fit this form of rows and kind of task.
+
+    Args:
+        form: ``"table"``, ``"images"`` or ``"sequences"``.
+        kind: The kind of task.
+        also: Names that must be known, entry point or registered.
+
+    Raises:
+        UnknownLearnerError: If one of `also` is not.
+    """
     found = {}
-    for name in learner_names():
+    for name in dict.fromkeys([*learner_names(), *also]):
         try:
             learner = get_learner(name)
         except MissingExtraError:
+            if name in also:
+                raise
             continue
         if form in learner.forms and kind in learner.kinds:
             found[name] = learner

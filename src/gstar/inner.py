@@ -1,0 +1,365 @@
+"""The inner loop: one strategy on one task, and what came of it.
+
+`train` is all that runs inside a worker: it owns the clock, early stopping and the best
+state so far, and leaves predictions and saved models in the job's folder. `run_inner`
+gives it a process, and turns every end, good or bad, into a `Trial`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from gstar import __version__
+from gstar.executors.limits import CrashedError, Limits, OutOfMemoryError, OutOfTimeError
+from gstar.inputs import Inputs, from_arrays, to_arrays
+from gstar.learner import AbstractLearner, State, TrainingSpec, get_learner, register_learner
+from gstar.metric import METRICS, Metric, TaskKind
+from gstar.strategy import Strategy
+from gstar.task import Task
+from gstar.trial import Proposal, Status, Trial
+
+Array: TypeAlias = np.ndarray
+Folds: TypeAlias = Sequence[tuple[Array, Array]]
+
+PATIENCE_STEPS: Final = 50
+CHECK_SHARE: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Job:
+    """Is what a worker is told: where the data lies, what to do, what it may use.
+
+    Args:
+        data: Folder that `share` filled.
+        output: Folder for predictions and saved models.
+        strategy: The strategy as JSON.
+        seed: Seed of everything random.
+        budget_s: Seconds after which training should return what it has, or None.
+        limits: Beyond which the process is killed.
+        plugins: ``module:Class`` of learners that are not installed as entry points.
+    """
+
+    data: str
+    output: str
+    strategy: Mapping[str, Any]
+    seed: int
+    budget_s: float | None = None
+    limits: Limits = field(default_factory=Limits)
+    plugins: tuple[str, ...] = ()
+
+
+def share(task: Task, folds: Folds, folder: Path) -> Path:
+    """Writes a task and its folds where workers can map them into memory.
+
+    Args:
+        task: The task; texts are the only arrays that are not mapped but read.
+        folds: Pairs of ``(train rows, validation rows)``.
+        folder: An existing empty folder.
+
+    Returns:
+        The folder.
+    """
+    arrays: dict[str, Array | None] = {f"inputs.{name}": array for name, array in to_arrays(task.inputs).items()}
+    arrays |= {"target": task.target, "weights": task.weights, "order": task.order, "groups": task.groups}
+    for i, (train_rows, valid_rows) in enumerate(folds):
+        arrays |= {f"train.{i}": train_rows, f"valid.{i}": valid_rows}
+    for name, array in arrays.items():
+        if array is not None:
+            plain = np.asarray(array).astype("U") if array.dtype == object else np.ascontiguousarray(array)
+            np.save(folder / f"{name}.npy", plain, allow_pickle=False)
+    about = {
+        "kind": task.kind,
+        "form": task.form,
+        "n_classes": task.n_classes,
+        "folds": len(folds),
+        "loss": _stopping_metric(task).name,
+    }
+    (folder / "task.json").write_text(json.dumps(about), encoding="utf-8")
+    return folder
+
+
+def _stopping_metric(task: Task) -> Metric:
+    """The loss that early stopping watches: smooth ones only, else that of the kind."""
+    if task.metric is METRICS["mae"]:
+        return task.metric
+    return METRICS["log_loss" if task.kind.is_classification else "rmse"]
+
+
+def _map(folder: Path, name: str) -> Array | None:
+    path = folder / f"{name}.npy"
+    if not path.exists():
+        return None
+    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array.astype(object) if array.dtype.kind == "U" else array
+
+
+def train(job: Job) -> dict[str, Any]:
+    """Trains one strategy on every fold; runs inside the worker.
+
+    Returns:
+        ``steps``, ``seconds`` and ``memory_mb`` as JSON values. Predictions on the validation
+        rows lie in ``predictions.npy``, saved models in ``models/FOLD.PART``.
+
+    Raises:
+        OutOfTimeError: If the budget was over before every fold had a model.
+    """
+    start = time.monotonic()
+    for plugin in job.plugins:
+        module, _, name = plugin.partition(":")
+        register_learner(getattr(importlib.import_module(module), name)())
+    data, output = Path(job.data), Path(job.output)
+    about = json.loads((data / "task.json").read_text(encoding="utf-8"))
+    names = ("numbers", "codes", "dates", "texts", "levels", "pixels", "steps", "lengths")
+    inputs = from_arrays(about["form"], {name: a for name in names if (a := _map(data, f"inputs.{name}")) is not None})
+    target = _map(data, "target")
+    assert target is not None
+    kind = TaskKind(about["kind"])
+    strategy = Strategy.from_json(job.strategy)
+    learner = get_learner(strategy.learner)
+    (output / "models").mkdir(parents=True, exist_ok=True)
+    predictions, steps = [], 0
+    for i in range(about["folds"]):
+        train_rows, valid_rows = _map(data, f"train.{i}"), _map(data, f"valid.{i}")
+        assert train_rows is not None
+        assert valid_rows is not None
+        deadline = None
+        if job.budget_s is not None:
+            now = time.monotonic()
+            left_s = start + job.budget_s - now
+            if i > 0 and left_s <= 0:
+                raise OutOfTimeError(f"{i} of {about['folds']} folds were trained in {job.budget_s:.1f} s")
+            deadline = now + left_s / (about["folds"] - i)
+        rows, weights = _selected(job, inputs, target, np.asarray(train_rows), kind=kind, n_classes=about["n_classes"])
+        validation = (inputs.take(valid_rows), np.asarray(target[valid_rows]))
+        spec = TrainingSpec(
+            kind,
+            about["n_classes"],
+            strategy.configuration,
+            strategy.schedule,
+            seed=job.seed + i,
+            threads=job.limits.threads,
+            weights=weights,
+            validation=validation,
+        )
+        state, prediction = fit_one(
+            learner, inputs.take(rows), np.asarray(target[rows]), spec, loss=about["loss"], deadline=deadline
+        )
+        predictions.append(prediction)
+        steps += state.steps
+        for part, content in learner.save(state).items():
+            (output / "models" / f"{i}.{part}").write_bytes(content)
+    np.save(output / "predictions.npy", np.concatenate(predictions), allow_pickle=False)
+    return {"steps": steps, "seconds": time.monotonic() - start, "memory_mb": _peak_memory_mb()}
+
+
+def _selected(
+    job: Job, inputs: Inputs, target: Array, rows: Array, *, kind: TaskKind, n_classes: int
+) -> tuple[Array, Array | None]:
+    """Returns the rows to train on and their weights: the user's times the selection's."""
+    from gstar.selection import select_rows
+
+    side = {name: _map(Path(job.data), name) for name in ("order", "groups", "weights")}
+    order, groups, own = (None if a is None else np.asarray(a[rows]) for a in side.values())
+    chosen, weights = select_rows(
+        job.strategy["selection"],
+        inputs.take(rows),
+        np.asarray(target[rows]),
+        kind=kind,
+        n_classes=n_classes,
+        order=order,
+        groups=groups,
+        seed=job.seed,
+    )
+    if own is not None:
+        weights = own[chosen] if weights is None else own[chosen] * weights
+    return rows[chosen], weights
+
+
+def fit_one(
+    learner: AbstractLearner,
+    inputs: Inputs,
+    target: Array,
+    spec: TrainingSpec,
+    *,
+    loss: str,
+    deadline: float | None,
+) -> tuple[State, Array]:
+    """Trains one model step by step and keeps the state that was best on the validation rows.
+
+    It looks at the validation rows every tenth part of the steps so far, and stops when
+    `PATIENCE_STEPS` (or a fifth of the best number of steps, if more) brought nothing.
+
+    Returns:
+        The best state, and its predictions on the validation rows.
+
+    Raises:
+        FloatingPointError: If predictions are not finite.
+    """
+    assert spec.validation is not None
+    valid_inputs, valid_target = spec.validation
+    metric = METRICS[loss]
+    state = learner.init(inputs, target, spec)
+    best: tuple[float, State, Array] | None = None
+    while True:
+        steps = max(learner.steps_per_check, int(CHECK_SHARE * state.steps))
+        state = learner.step(state, steps, deadline)
+        prediction = learner.predict(state, valid_inputs)
+        if not np.all(np.isfinite(prediction)):
+            if best is None:
+                raise FloatingPointError(f"predictions are not finite after {state.steps} steps")
+            break
+        score = metric.score(valid_target, prediction)
+        if best is None or score > best[0]:
+            best = (score, learner.snapshot(state), prediction)
+        waited = state.steps - best[1].steps
+        out_of_time = deadline is not None and time.monotonic() >= deadline
+        if state.done or out_of_time or waited > max(PATIENCE_STEPS, best[1].steps // 5):
+            break
+    return best[1], best[2]
+
+
+def _peak_memory_mb() -> float:
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Started:
+    """Is a trial on its way: its future, and what is known of it before it ends."""
+
+    future: Future[dict[str, Any]]
+    proposal: Proposal
+    job: Job
+    number: int
+    since: float
+
+
+def start_inner(
+    executor: Executor,
+    data: Path,
+    output: Path,
+    proposal: Proposal,
+    *,
+    number: int,
+    seed: int,
+    budget_s: float | None,
+    limits: Limits,
+    plugins: tuple[str, ...] = (),
+) -> Started:
+    """Starts one trial without waiting for it; `end_inner` makes the `Trial`."""
+    folder = output / f"{number:05d}"
+    folder.mkdir(parents=True)
+    job = Job(str(data), str(folder), proposal.strategy.to_json(), seed, budget_s, limits, plugins)
+    since = time.monotonic()
+    return Started(executor.submit(train, job), proposal, job, number, since)
+
+
+def end_inner(started: Started, task: Task, valid_target: Array, *, folds: int, run: str = "") -> Trial:
+    """Waits for a trial and says what came of it. Never raises for a training that failed.
+
+    Args:
+        started: What `start_inner` returned.
+        task: The task.
+        valid_target: ``(V,)`` targets of the validation rows of all folds, in their order.
+        folds: Number of folds.
+        run: Identifier of the run.
+    """
+    status, error, score, predictions, result = Status.COMPLETED, "", None, None, {}
+    try:
+        result = started.future.result()
+        predictions = np.load(Path(started.job.output) / "predictions.npy", allow_pickle=False)
+        score = task.metric.score(valid_target, predictions)
+        if not np.isfinite(score):
+            status, error, score = Status.FAILED, f"{task.metric.name} is not defined on these predictions", None
+    except OutOfTimeError as cause:
+        status, error = Status.OUT_OF_TIME, str(cause)
+    except (OutOfMemoryError, MemoryError) as cause:
+        status, error = Status.OUT_OF_MEMORY, str(cause)
+    except CrashedError as cause:
+        status, error = Status.CRASHED, str(cause)
+    except Exception as cause:
+        status, error = Status.FAILED, str(cause) or repr(cause)
+    return Trial(
+        started.proposal,
+        task.fingerprint,
+        status,
+        fidelity_name(folds),
+        started.job.seed,
+        task.metric.name,
+        score=score,
+        cost_s=float(result.get("seconds", time.monotonic() - started.since)),
+        cost_steps=int(result.get("steps", 0)),
+        memory_mb=float(result.get("memory_mb", 0.0)),
+        error=error,
+        number=started.number,
+        run=run,
+        versions=_versions(started.proposal.strategy.learner),
+        predictions=predictions if score is not None else None,
+        extra={"folder": started.job.output},
+    )
+
+
+def run_inner(
+    task: Task,
+    strategy: Strategy,
+    *,
+    folds: Folds,
+    folder: Path,
+    executor: Executor,
+    seed: int = 0,
+    budget_s: float | None = None,
+    limits: Limits | None = None,
+) -> Trial:
+    """Tries one strategy on one task and returns what came of it.
+
+    Args:
+        task: The task.
+        strategy: How to learn it.
+        folds: Pairs of ``(train rows, validation rows)``; see `gstar.validation`.
+        folder: An existing empty folder for the shared data and for what the trial leaves.
+        executor: Where it runs.
+        seed: Seed of everything random in it.
+        budget_s: Seconds after which training should return what it has, or None.
+        limits: Beyond which a process executor kills it.
+    """
+    data = folder / "data"
+    data.mkdir()
+    share(task, folds, data)
+    proposal = Proposal(strategy, 0.0, "given")
+    started = start_inner(
+        executor, data, folder / "trials", proposal, number=0, seed=seed, budget_s=budget_s, limits=limits or Limits()
+    )
+    valid_target = np.concatenate([task.target[valid] for _, valid in folds])
+    return end_inner(started, task, valid_target, folds=len(folds))
+
+
+def fidelity_name(folds: int) -> str:
+    """Returns ``"holdout"`` or ``"5-fold"`` and the like."""
+    return "holdout" if folds == 1 else f"{folds}-fold"
+
+
+_LIBRARIES: Final = {"lightgbm": "lightgbm", "xgboost": "xgboost-cpu", "catboost": "catboost"}
+
+
+@cache
+def _versions(learner: str) -> Mapping[str, str]:
+    library = _LIBRARIES.get(learner, "scikit-learn")
+    found = {"gstar": __version__}
+    with contextlib.suppress(PackageNotFoundError):
+        found[library] = version(library)
+    return found

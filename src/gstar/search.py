@@ -1,0 +1,521 @@
+"""The main job: within a budget, try what the policy asks for, and combine what was good.
+
+    baseline -> (policy.ask -> inner training -> Trial -> experience) repeated -> ensemble -> Model
+
+With a budget in seconds, a new trial starts as soon as a worker is free. With a budget in
+trials, proposals are made in generations of fixed size that do not depend on the number of
+workers or on the clock, so that the result repeats bit for bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, wait
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+import psutil
+
+from gstar.budget import Budget, fold_plan
+from gstar.calibration import fit_temperature
+from gstar.ensemble import select
+from gstar.errors import NoModelError, StorageError, UsageError
+from gstar.executors import Limits, ProcessExecutor, SerialExecutor
+from gstar.experience import Experience
+from gstar.inner import Folds, Started, end_inner, fidelity_name, share, start_inner
+from gstar.learner import AbstractLearner, available_learners, register_learner
+from gstar.machine import cores, memory_limit_mb
+from gstar.metafeatures import compute
+from gstar.model import Member, Model
+from gstar.policies import get_policy
+from gstar.policy import AbstractPolicy, Context
+from gstar.strategy import Strategy
+from gstar.task import Task
+from gstar.trial import Proposal, Trial
+from gstar.validation import plan_folds
+
+Array: TypeAlias = np.ndarray
+T = TypeVar("T")
+
+GENERATION: Final = 4
+"""Proposals that are made together when the budget is a number of trials."""
+TRIAL_LIMIT_S: Final = 600.0
+"""Kills a trial when nothing else bounds it."""
+ENSEMBLE_CANDIDATES: Final = 40
+PREFERRED: Final = ("linear", "extra_trees", "neighbors", "constant")
+"""Learners for the opening trial, the first one that is there: cheap, and worth keeping."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Is what a display is told.
+
+    Args:
+        kind: ``"started"``, ``"trial_started"``, ``"trial_ended"``, ``"waiting"``,
+            ``"ensembling"`` or ``"done"``.
+        seconds_left: Of the budget; None if the budget is a number of trials.
+        trials_left: Of the budget; None if the budget is in seconds.
+        best_score: Best validation score of a single trial so far, or None.
+        metric: Name of the metric.
+        running: Descriptions of the trials on their way.
+        trial: The trial that ended, if one did.
+        message: One line for the user, or empty.
+    """
+
+    kind: str
+    seconds_left: float | None
+    trials_left: int | None
+    best_score: float | None
+    metric: str
+    running: tuple[str, ...]
+    trial: Trial | None = None
+    message: str = ""
+
+
+class Listener(Protocol):
+    """Is anything that wants to know how a search goes on."""
+
+    def notify(self, event: Event) -> None:
+        """Is called in the thread of the search; must be quick."""
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """Is what a search leaves.
+
+    Args:
+        model: The ensemble, ready to predict.
+        task: Fingerprint of the task.
+        trials: All trials in the order they were started.
+        weights: Trial number to its weight in the ensemble.
+        score: Validation score of the ensemble, higher is better.
+        stop_reason: Why the search ended, for the user.
+        seconds: Wall-clock seconds since the budget began to count.
+        run: Identifier of the run in experience.
+        interrupted: Whether the user stopped it.
+        notes: What the user should know, one sentence each.
+    """
+
+    model: Model
+    task: str
+    trials: tuple[Trial, ...]
+    weights: Mapping[int, float]
+    score: float
+    stop_reason: str
+    seconds: float
+    run: str
+    interrupted: bool
+    notes: tuple[str, ...] = ()
+
+
+def search(
+    task: Task,
+    *,
+    budget_s: float | None = 60.0,
+    trials: int | None = None,
+    policy: str | AbstractPolicy = "gaussian",
+    experience: Experience | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    memory_mb: float | None = None,
+    learners: Sequence[str | AbstractLearner] | None = None,
+    listener: Listener | None = None,
+    started: float | None = None,
+) -> SearchResult:
+    """Finds a good model for a task within a budget.
+
+    Args:
+        task: What to learn.
+        budget_s: Wall-clock seconds for everything, or None if `trials` is the budget.
+        trials: How many strategies to try, the baseline not counted, or None.
+        policy: Name of a policy, or one.
+        experience: What is remembered; None: the shipped part only, nothing is kept.
+        seed: Seed of everything random.
+        workers: Trials side by side; None: one per core; 0: in this very process.
+        memory_mb: For one trial; None: an even share of what the machine has.
+        learners: Names of the learners that may be used, or learners; None: all.
+        listener: Is told how it goes on.
+        started: Time by `time.monotonic` from which the budget counts; None: now.
+
+    Raises:
+        UsageError: If there is no budget, or no learner fits.
+        NoModelError: If not even the baseline could be trained.
+    """
+    begin = time.monotonic() if started is None else started
+    if budget_s is None and trials is None:
+        raise UsageError("Expected a budget in seconds or in trials, got neither.")
+    if (budget_s is not None and not budget_s > 0) or (trials is not None and trials < 1):
+        raise UsageError(f"Expected a positive budget, got {budget_s=}, {trials=}.")
+    budget = Budget(begin, budget_s, trials)
+    usable, plugins = _usable_learners(task, learners)
+    experience = experience if experience is not None else Experience.open(mode="off")
+    with _run_folder() as folder, _executor(workers) as (executor, n_workers):
+        n_folds, fraction = fold_plan(task, budget, usable, max(1, n_workers))
+        folds = plan_folds(task, folds=n_folds, fraction=fraction, seed=seed)
+        (folder / "data").mkdir()
+        desk = _Desk(
+            task,
+            folds,
+            share(task, folds, folder / "data"),
+            folder / "trials",
+            executor,
+            SerialExecutor(),
+            budget,
+            Limits(None, memory_mb or _fair_memory_mb(n_workers)) if n_workers else Limits(),
+            n_workers,
+            usable,
+            plugins,
+            experience,
+            seed,
+            listener,
+        )
+        return desk.run(policy)
+
+
+@dataclass(eq=False)
+class _Desk:
+    """Holds what a search knows while it runs."""
+
+    task: Task
+    folds: Folds
+    data: Path
+    output: Path
+    executor: Executor
+    here: Executor
+    budget: Budget
+    limits: Limits
+    n_workers: int
+    learners: Mapping[str, AbstractLearner]
+    plugins: tuple[str, ...]
+    experience: Experience
+    seed: int
+    listener: Listener | None
+    trials: list[Trial] = field(default_factory=list)
+    running: list[Started] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    run_id: str = ""
+    interrupted: bool = False
+    remembers: bool = True
+    valid_target: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.valid_target = np.concatenate([self.task.target[valid] for _, valid in self.folds])
+
+    def run(self, policy: str | AbstractPolicy) -> SearchResult:
+        """Spends the budget, then combines what is there."""
+        self.notify("started")
+        stop_reason = "interrupted"
+        try:
+            self.collect(self.start(Proposal(Strategy("constant"), 0.0, "baseline"), self.here))
+            self.open()
+            stop_reason = self.spend(policy)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        finally:
+            self.stop_running()
+        return self.finish(stop_reason)
+
+    def open(self) -> None:
+        """Starts a cheap trial that needs no advice, so that workers are busy at once."""
+        name = next((name for name in PREFERRED if name in self.learners), "")
+        if name and name != "constant":
+            strategy = Strategy(name, self.learners[name].space.default(), schedule={})
+            self.start(Proposal(strategy, 0.0, "opening", reason="quick first model"), self.executor)
+
+    def spend(self, policy: str | AbstractPolicy) -> str:
+        """Tries what the policy proposes until the budget is spent; returns why it stopped."""
+        features = compute(self.task)
+        self.remember(lambda: self.experience.add_task(self.task, features))
+        settings = {"budget_s": self.budget.seconds, "trials": self.budget.trials, "seed": self.seed}
+        self.run_id = str(self.remember(lambda: self.experience.start_run(self.task.fingerprint, settings)) or "")
+        chooser = self.policy(policy)
+        rng = np.random.default_rng(self.seed)
+        stop_reason = ""
+        while True:
+            while not stop_reason and self.room():
+                proposal = chooser.ask([self.context(features)], rng)[0]
+                if proposal is None:
+                    stop_reason = "the policy sees nothing more to gain"
+                elif self.stalled():
+                    stop_reason = f"no gain from the last {self.patience()} models"
+                else:
+                    self.start(proposal, self.executor)
+            if not self.running:
+                return stop_reason or "the budget is spent"
+            ended = self.wait()
+            if self.budget.left_s == 0:
+                return "the budget is spent"
+            chooser.tell(ended)
+
+    def policy(self, policy: str | AbstractPolicy) -> AbstractPolicy:
+        """Returns a policy that knows what is remembered, unless the user brought his own."""
+        if isinstance(policy, AbstractPolicy):
+            return policy
+        return get_policy(policy, self.experience.knowledge(self.task.kind, self.task.metric.name))
+
+    def room(self) -> bool:
+        """Tells whether another trial should start now."""
+        tried = len(self.trials) + len(self.running) - 1
+        if self.budget.trials is not None and tried >= self.budget.trials:
+            return False
+        if self.budget.repeats:
+            return tried % GENERATION != 0 or not self.running
+        return len(self.running) < max(1, self.n_workers) and (self.budget.left_s or 0.0) > 0.1
+
+    def context(self, features: Array) -> Context:
+        """Returns what the policy may see; nothing measured by the clock if runs must repeat."""
+        history = sorted(self.trials, key=lambda t: t.number)
+        if self.budget.repeats:
+            history = [replace(t, cost_s=0.0) for t in history]
+        tried = len(self.trials) + len(self.running) - 1
+        return Context(
+            self.task.fingerprint,
+            self.task.kind,
+            self.task.form,
+            self.task.metric.name,
+            len(self.task),
+            self.task.inputs.n_features,
+            self.task.n_classes,
+            features,
+            tuple(name for name in self.learners if name != "constant"),
+            tuple(history),
+            tuple(s.proposal.strategy for s in self.running),
+            self.budget.left_s,
+            None if self.budget.trials is None else self.budget.trials - tried,
+            folds=len(self.folds),
+            cores=max(1, self.n_workers),
+            has_order=self.task.order is not None,
+        )
+
+    def start(self, proposal: Proposal, executor: Executor) -> Started:
+        """Starts a trial with its share of the time that is left."""
+        number = len(self.trials) + len(self.running)
+        left_s = self.budget.left_s
+        allowed_s = None if left_s is None else self.budget.allowance_s(proposal.predicted_cost_s)
+        hard_s = TRIAL_LIMIT_S if allowed_s is None or left_s is None else min(1.25 * allowed_s + 1.0, left_s + 0.2)
+        started = start_inner(
+            executor,
+            self.data,
+            self.output,
+            proposal,
+            number=number,
+            seed=self.seed,
+            budget_s=allowed_s,
+            limits=replace(self.limits, time_s=hard_s),
+            plugins=self.plugins,
+        )
+        self.running.append(started)
+        self.notify("trial_started")
+        return started
+
+    def wait(self) -> list[Trial]:
+        """Waits for news; returns the trials that ended, a whole generation if runs must repeat."""
+        while True:
+            left_s = self.budget.left_s
+            pause_s = 0.5 if left_s is None else max(0.01, min(0.5, left_s))
+            done = wait([s.future for s in self.running], pause_s, FIRST_COMPLETED).done
+            if not self.budget.repeats or len(done) == len(self.running):
+                ready = [s for s in self.running if s.future.done()]
+                if ready or left_s == 0:
+                    return [self.collect(s) for s in ready]
+            self.notify("waiting")
+
+    def collect(self, started: Started) -> Trial:
+        """Turns a finished training into a trial, and remembers it."""
+        trial = end_inner(started, self.task, self.valid_target, folds=len(self.folds), run=self.run_id)
+        self.running.remove(started)
+        self.trials.append(trial)
+        if self.run_id:
+            self.remember(lambda: self.experience.append([trial]))
+        self.notify("trial_ended", trial)
+        return trial
+
+    def stop_running(self) -> None:
+        """Ends what still runs; its trials are kept as cut short by the budget."""
+        if isinstance(self.executor, ProcessExecutor):
+            for started in self.running:
+                self.executor.kill(started.future)
+        for started in list(self.running):
+            if started.future.cancelled():
+                self.running.remove(started)
+            else:
+                self.collect(started)
+
+    def patience(self) -> int:
+        """Returns how many models in a row may bring nothing: more rows, finer differences."""
+        return int(np.interp(np.log10(len(self.task)), [2, 3, 4, 5], [12, 20, 40, 80]))
+
+    def stalled(self) -> bool:
+        """Tells whether the last models have brought nothing; never with a budget in trials."""
+        if self.budget.trials is not None:
+            return False
+        scores = [t.score if t.score is not None else -np.inf for t in self.trials]
+        best = int(np.argmax(scores))
+        return len(scores) - 1 - best > self.patience()
+
+    def finish(self, stop_reason: str) -> SearchResult:
+        """Combines the completed trials into a model."""
+        completed = sorted((t for t in self.trials if t.completed), key=lambda t: -(t.score or 0.0))
+        if not completed:
+            causes = "; ".join(sorted({f"{t.strategy.learner}: {t.error}" for t in self.trials if t.error}))
+            raise NoModelError(f"No strategy led to a model. {causes}")
+        self.notify("ensembling")
+        candidates = completed[:ENSEMBLE_CANDIDATES]
+        weights, temperature, score = _combine(self.task, candidates, self.folds, self.valid_target, self.seed)
+        chosen = {t.number: float(w) for t, w in zip(candidates, weights, strict=True) if w > 0}
+        members = tuple(
+            Member(t.strategy, tuple(_parts(Path(str(t.extra["folder"])), i) for i in range(len(self.folds))), w)
+            for t in candidates
+            if (w := chosen.get(t.number, 0.0)) > 0
+        )
+        seconds = time.monotonic() - self.budget.started
+        model = Model.of(
+            self.task,
+            members,
+            temperature=temperature,
+            info={
+                "validation_score": self.task.metric.published(score),
+                "fidelity": fidelity_name(len(self.folds)),
+                "trials": len(self.trials),
+                "seconds": round(seconds, 3),
+                "run": self.run_id,
+                "seed": self.seed,
+            },
+        )
+        result = SearchResult(
+            model,
+            self.task.fingerprint,
+            tuple(sorted(self.trials, key=lambda t: t.number)),
+            chosen,
+            score,
+            stop_reason,
+            seconds,
+            self.run_id,
+            self.interrupted,
+            (*self.task.notes, *self.notes),
+        )
+        self.remember_end(result)
+        self.notify("done")
+        return result
+
+    def remember_end(self, result: SearchResult) -> None:
+        """Closes the run in experience."""
+        if self.run_id:
+            status = "interrupted" if self.interrupted else "completed"
+            summary = {"weights": {str(k): v for k, v in result.weights.items()}, "stop_reason": result.stop_reason}
+            self.remember(
+                lambda: self.experience.finish_run(
+                    self.run_id, status=status, score=result.score, seconds=result.seconds, summary=summary
+                )
+            )
+
+    def remember(self, write: Callable[[], T]) -> T | None:
+        """Writes to experience; if that fails, says so once and goes on without."""
+        if not self.remembers:
+            return None
+        try:
+            return write()
+        except StorageError as error:
+            self.remembers = False
+            self.notes.append(f"This run is not fully remembered: {error}")
+            return None
+
+    def notify(self, kind: str, trial: Trial | None = None, message: str = "") -> None:
+        """Tells the listener how it stands."""
+        if self.listener is None:
+            return
+        scores = [t.score for t in self.trials if t.score is not None]
+        tried = len(self.trials) + len(self.running) - 1
+        self.listener.notify(
+            Event(
+                kind,
+                self.budget.left_s,
+                None if self.budget.trials is None else max(0, self.budget.trials - tried),
+                max(scores) if scores else None,
+                self.task.metric.name,
+                tuple(s.proposal.strategy.learner for s in self.running),
+                trial,
+                message,
+            )
+        )
+
+
+def _usable_learners(
+    task: Task, wanted: Sequence[str | AbstractLearner] | None
+) -> tuple[dict[str, AbstractLearner], tuple[str, ...]]:
+    """Returns the learners that fit the task, by name, and those that a worker must import by reference."""
+    own = [learner for learner in wanted or () if isinstance(learner, AbstractLearner)]
+    for learner in own:
+        register_learner(learner)
+    names = [learner if isinstance(learner, str) else learner.name for learner in wanted or ()]
+    fitting = available_learners(task.form, task.kind, also=names)
+    usable = {name: learner for name, learner in fitting.items() if not names or name in names}
+    if not usable:
+        raise UsageError(
+            f"None of the learners {names} fits a {task.kind} task on {task.form}; these do: {list(fitting)}."
+        )
+    return usable, tuple(f"{type(learner).__module__}:{type(learner).__qualname__}" for learner in own)
+
+
+@contextlib.contextmanager
+def _run_folder() -> Iterator[Path]:
+    """Yields a folder that is gone afterwards, and sweeps those of processes that were killed."""
+    root = Path(tempfile.gettempdir())
+    for stale in root.glob("gstar-run-*-*"):
+        owner = stale.name.split("-")[2]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(stale, ignore_errors=True)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"gstar-run-{os.getpid()}-"))
+    except OSError as error:
+        raise StorageError(
+            f"Cannot write to the temporary folder {root}: {error}. Set TMPDIR to one with room."
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _executor(workers: int | None) -> Iterator[tuple[Executor, int]]:
+    """Yields where trainings run and how many run side by side; 0: in this very process."""
+    n_workers = cores() if workers is None else workers
+    if n_workers < 0:
+        raise UsageError(f"Expected workers >= 0, got {workers}.")
+    executor: Executor = ProcessExecutor(n_workers) if n_workers else SerialExecutor()
+    try:
+        yield executor, n_workers
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _fair_memory_mb(n_workers: int) -> float:
+    """Returns an even share of three quarters of the memory that is free now."""
+    free_mb = min(memory_limit_mb(), psutil.virtual_memory().available / 2**20)
+    return max(256.0, 0.75 * free_mb / n_workers)
+
+
+def _combine(
+    task: Task, candidates: Sequence[Trial], folds: Folds, valid_target: Array, seed: int
+) -> tuple[Array, float, float]:
+    """Returns the weights of the candidates, the temperature, and the score of the ensemble."""
+    predictions = [t.predictions for t in candidates if t.predictions is not None]
+    row_weights = None if task.weights is None else np.concatenate([task.weights[valid] for _, valid in folds])
+    weights = select(predictions, valid_target, task.metric, weights=row_weights, seed=seed)
+    blend = np.tensordot(weights, np.stack(predictions), axes=1)
+    temperature = float(fit_temperature(blend, valid_target)) if task.kind.is_classification else 1.0
+    return weights, temperature, float(task.metric.score(valid_target, blend, row_weights))
+
+
+def _parts(folder: Path, fold: int) -> dict[str, bytes]:
+    """Reads the saved model of one fold."""
+    prefix = f"{fold}."
+    return {p.name[len(prefix) :]: p.read_bytes() for p in sorted((folder / "models").glob(f"{prefix}*"))}
