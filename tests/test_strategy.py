@@ -1,0 +1,62 @@
+"""A strategy: content hash, JSON, and its place in the tree of all strategies."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gstar.errors import UsageError
+from gstar.space import Categorical, Integer, Real, Space
+from gstar.strategy import SCHEDULE_SPACE, SELECTION_SPACE, Strategy, strategy_space
+
+SPACE = strategy_space(
+    {"plain": Space({"alpha": Real(1e-3, 1e3, log=True)}), "boosted": Space({"depth": Integer(2, 8)})},
+    scheduled=frozenset({"boosted"}),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_points_and_strategies_are_the_same_thing(seed):
+    point = SPACE.sample(np.random.default_rng(seed))
+    strategy = Strategy.from_point(point)
+    assert strategy.to_point() == point
+    assert Strategy.from_json(json.loads(json.dumps(strategy.to_json()))) == strategy
+    assert bool(strategy.schedule) == (strategy.learner == "boosted")
+    SELECTION_SPACE.validate(strategy.selection)
+    if strategy.schedule:
+        SCHEDULE_SPACE.validate(strategy.schedule)
+
+
+def test_hash_depends_on_content_and_not_on_order():
+    a = Strategy("plain", {"alpha": 1.0, "beta": 2})
+    b = Strategy("plain", {"beta": 2, "alpha": 1.0})
+    assert a.hash == b.hash
+    assert hash(a) == hash(b)
+    assert a.hash != Strategy("plain", {"alpha": 1.5, "beta": 2}).hash
+    assert len({a, b}) == 1
+
+
+@pytest.mark.parametrize("data", [{}, {"learner": "x"}, {"learner": "x", "configuration": 3}])
+def test_broken_json_is_refused(data):
+    with pytest.raises(UsageError, match="Expected a strategy as JSON"):
+        Strategy.from_json(data)
+
+
+def test_a_space_needs_a_learner():
+    with pytest.raises(UsageError, match="at least one learner"):
+        strategy_space({})
+
+
+def test_no_schedule_without_learning_rates():
+    space = strategy_space({"plain": Space({"alpha": Categorical((1, 2))})})
+    assert not any(name.startswith("schedule") for name in space.parameters)
+
+
+def test_description_names_what_differs():
+    strategy = Strategy("plain", {"alpha": 0.123456}, {"kind": "part", "part_fraction": 0.5}, {"kind": "constant"})
+    assert strategy.describe() == "plain alpha=0.123 rows=part,0.5"
