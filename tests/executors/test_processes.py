@@ -68,17 +68,18 @@ def test_every_end_has_its_name_and_the_next_job_runs(executor, learner, limits,
     assert good.result(timeout=60) == "hello"
 
 
+def _is_grandchild(process):
+    with contextlib.suppress(psutil.Error):
+        sleeps = f"time.sleep({evil.FOREVER_S})" in " ".join(process.cmdline())
+        return sleeps and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def test_grandchildren_die_with_their_worker(executor):
     before = {p.pid for p in psutil.process_iter()}
     with pytest.raises(OutOfTimeError):
         executor.submit(do, Deed("Parent", Limits(time_s=1.0))).result(timeout=60)
-    left = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.pid not in before and f"time.sleep({evil.FOREVER_S})" in " ".join(process.cmdline()):
-                if process.status() != psutil.STATUS_ZOMBIE:
-                    left.append(process.pid)
-    assert left == []
+    assert [p.pid for p in psutil.process_iter() if p.pid not in before and _is_grandchild(p)] == []
 
 
 def test_a_worker_killed_from_outside_is_told_and_others_go_on(executor):
