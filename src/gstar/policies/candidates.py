@@ -1,0 +1,207 @@
+"""The strategies that policies choose from: the recorded ones, a built-in portfolio, defaults.
+
+A strategy is a candidate only if it is a valid point of the learners at hand, so that records
+survive a change of a learner's space: what no longer validates is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from gstar.cost import CostModel, LearnerFacts
+from gstar.errors import MissingExtraError, UsageError
+from gstar.learner import get_learner
+from gstar.metric import TaskKind
+from gstar.policies.sampling import restrict
+from gstar.policy import Context
+from gstar.records import Records
+from gstar.space import Space
+from gstar.strategy import SCHEDULE_SPACE, SELECTION_SPACE, Strategy, strategy_space
+
+Array: TypeAlias = np.ndarray
+
+MAX_RECORDED: Final = 400
+"""How many recorded strategies are candidates at most: those tried on the most tasks."""
+
+BASELINES: Final = frozenset({"constant"})
+"""Learners that a search trains on its own as a yardstick; proposed only if there is no other."""
+
+BUILT_IN: Final[tuple[tuple[str, Mapping[str, Any]], ...]] = (
+    ("lightgbm", {}),
+    ("catboost", {}),
+    ("extra_trees", {}),
+    ("linear", {}),
+    ("xgboost", {}),
+    ("random_forest", {}),
+    ("kernel", {}),
+    ("neighbors", {}),
+)
+"""The order in which a newcomer tries things: learner and what differs from its defaults."""
+
+
+def learners_for(context: Context, given: Mapping[str, LearnerFacts] | None = None) -> dict[str, LearnerFacts]:
+    """Returns the learners that may be proposed, by name.
+
+    Args:
+        context: Names them.
+        given: Learners to use instead of the installed ones; names it lacks are left out.
+    """
+    names = sorted(set(context.learners) - BASELINES) or sorted(context.learners)
+    found: dict[str, LearnerFacts] = {}
+    for name in names:
+        if given is not None:
+            if name in given:
+                found[name] = given[name]
+            continue
+        try:
+            found[name] = get_learner(name)
+        except MissingExtraError:
+            continue
+    return found
+
+
+def is_valid(strategy: Strategy, learners: Mapping[str, LearnerFacts]) -> bool:
+    """Tells whether a strategy is a valid point of the learners at hand."""
+    learner = learners.get(strategy.learner)
+    if learner is None or bool(strategy.schedule) != learner.has_schedule:
+        return False
+    try:
+        learner.space.validate(strategy.configuration)
+        SELECTION_SPACE.validate(strategy.selection)
+        if learner.has_schedule:
+            SCHEDULE_SPACE.validate(strategy.schedule)
+    except UsageError:
+        return False
+    return True
+
+
+def is_candidate(strategy: Strategy, learners: Mapping[str, LearnerFacts], context: Context) -> bool:
+    """Tells whether a strategy is valid here and selects rows in a way that makes sense for the task."""
+    allowed = selections_for(context.kind, context.has_order)
+    return strategy.selection.get("kind") in allowed and is_valid(strategy, learners)
+
+
+def selections_for(kind: TaskKind, has_order: bool) -> tuple[str, ...]:
+    """Returns the kinds of data selection that make sense for a task."""
+    kinds = ["all", "part", "clean"]
+    kinds += ["balanced"] if kind.is_classification else []
+    kinds += ["recent"] if has_order else []
+    return tuple(kinds)
+
+
+def make_strategy(name: str, learner: LearnerFacts, configuration: Mapping[str, Any]) -> Strategy:
+    """Returns a strategy of a learner; what is not given has its default.
+
+    Raises:
+        UsageError: If the learner's space does not know what is given.
+    """
+    schedule = SCHEDULE_SPACE.default() if learner.has_schedule else {}
+    return Strategy(name, learner.space.complete(configuration), SELECTION_SPACE.default(), schedule)
+
+
+def built_in(learners: Mapping[str, LearnerFacts]) -> list[Strategy]:
+    """Returns the built-in portfolio for the learners at hand, then the defaults of the others."""
+    found: dict[Strategy, None] = {}
+    for name, configuration in (*BUILT_IN, *((name, {}) for name in sorted(learners))):
+        if name in learners:
+            try:
+                found[make_strategy(name, learners[name], configuration)] = None
+            except UsageError:
+                continue
+    return list(found)
+
+
+def recorded(records: Records, learners: Mapping[str, LearnerFacts], context: Context) -> list[int]:
+    """Returns the columns of the records that are candidates, most tried first."""
+    if records.kind is not context.kind:
+        return []
+    tried = ((records.counts > 0) | (records.failures > 0)).sum(axis=0)
+    fitting = [j for j, s in enumerate(records.strategies) if tried[j] and is_candidate(s, learners, context)]
+    fitting.sort(key=lambda j: (-tried[j], records.strategies[j].hash))
+    return fitting[:MAX_RECORDED]
+
+
+def tree_for(learners: Mapping[str, LearnerFacts], context: Context) -> Space:
+    """Returns the whole tree of strategies that make sense for a task."""
+    scheduled = frozenset(name for name, learner in learners.items() if learner.has_schedule)
+    tree = strategy_space({name: learner.space for name, learner in learners.items()}, scheduled=scheduled)
+    return restrict(tree, "selection.kind", selections_for(context.kind, context.has_order))
+
+
+def taken(context: Context) -> set[Strategy]:
+    """Returns the strategies that must not be proposed again."""
+    return {trial.strategy for trial in context.history} | set(context.pending)
+
+
+def is_spent(context: Context) -> bool:
+    """Tells whether nothing is left of the budget."""
+    no_time = context.budget_left_s is not None and context.budget_left_s <= 0
+    no_trials = context.trials_left is not None and context.trials_left <= 0
+    return no_time or no_trials
+
+
+def unique(strategies: Iterable[Strategy], without: Collection[Strategy] = ()) -> list[Strategy]:
+    """Returns the strategies in their order, each once, without those given."""
+    return [s for s in dict.fromkeys(strategies) if s not in without]
+
+
+def canonical(records: Records) -> Records:
+    """Returns the records with tasks by fingerprint and strategies by hash.
+
+    What is computed from them is then the same bit for bit in whatever order they came.
+    """
+    rows = np.array(sorted(range(len(records.tasks)), key=records.tasks.__getitem__), int)
+    columns = np.array(sorted(range(len(records.strategies)), key=lambda j: records.strategies[j].hash), int)
+    cells = np.ix_(rows, columns)
+    return Records(
+        records.kind,
+        tuple(records.tasks[i] for i in rows),
+        tuple(records.families[i] for i in rows),
+        records.shapes[rows],
+        records.meta_features[rows],
+        tuple(records.strategies[j] for j in columns),
+        *(a[cells] if a.size else np.empty(a.shape) for a in (records.scores, records.costs)),
+        *(a[cells] if a.size else np.empty(a.shape) for a in (records.counts, records.failures)),
+    )
+
+
+def digest(records: Records) -> str:
+    """Returns 8 hexadecimal digits that name the content of canonical records."""
+    content = hashlib.sha256("|".join([records.kind, *records.tasks, *(s.hash for s in records.strategies)]).encode())
+    for array in (records.scores, records.costs, records.counts, records.failures, records.meta_features):
+        content.update(np.ascontiguousarray(array, float).data)
+    return content.hexdigest()[:8]
+
+
+def trial_seconds(costs: CostModel, strategies: Sequence[Strategy], context: Context) -> tuple[Array, Array]:
+    """Returns the predicted seconds of a whole trial, all folds: the median and a cautious guess.
+
+    The cautious guess is half a deviation of the log above the median.
+    """
+    if not strategies:
+        return np.empty(0), np.empty(0)
+    shape = (context.n_rows, context.n_features, context.n_classes)
+    mean, deviation = costs.predict(strategies, shape, context.history)
+    return context.folds * np.exp(mean), context.folds * np.exp(mean + 0.5 * deviation)
+
+
+def affordable(cautious_s: Array, context: Context, share: float) -> Array:
+    """Tells which trials fit into a share of the time that is left.
+
+    While nothing has completed yet, the cheapest one always fits: a late model is better than none.
+
+    Args:
+        cautious_s: ``(P,)`` predicted seconds.
+        context: Says what is left; without a budget in seconds all fit.
+        share: Of the time left.
+    """
+    if context.budget_left_s is None or not len(cautious_s):
+        return np.ones(len(cautious_s), bool)
+    fits = cautious_s <= share * context.budget_left_s
+    if not fits.any() and not context.pending and not any(t.completed for t in context.history):
+        fits[np.argmin(cautious_s)] = True
+    return fits

@@ -1,0 +1,179 @@
+"""A fixed ordered list of strategies that together do well on the recorded tasks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final, TypeAlias
+
+import numpy as np
+
+from gstar.cost import CostModel, LearnerFacts
+from gstar.policies.candidates import (
+    affordable,
+    built_in,
+    canonical,
+    digest,
+    is_candidate,
+    is_spent,
+    learners_for,
+    recorded,
+    taken,
+    tree_for,
+    trial_seconds,
+    unique,
+)
+from gstar.policies.sampling import Draw
+from gstar.policies.scale import FLOOR, normalise
+from gstar.policy import AbstractPolicy, Context
+from gstar.records import Records
+from gstar.strategy import Strategy
+from gstar.trial import Proposal, Trial
+
+Array: TypeAlias = np.ndarray
+
+SHARE: Final = 0.5
+"""A strategy that takes more than this share of the time left waits until nothing cheaper is left."""
+
+KEEP: Final = 0.7
+"""Probability of keeping each choice of a good strategy when drawing near it."""
+
+N_GOOD: Final = 3
+"""Draws are near the best so many strategies of the task in turn."""
+
+
+def greedy_portfolio(values: Array, weights: Array) -> list[int]:
+    """Orders strategies such that the best of the first k is good on average, for every k.
+
+    Args:
+        values: ``(T, P)`` normalised scores, NaN where not known (which never helps).
+        weights: ``(T,)`` weights of the tasks.
+
+    Returns:
+        Columns; each is the one that adds most to the weighted mean over tasks of the best so
+        far (of equals the first), until none adds anything.
+
+    Example:
+        >>> greedy_portfolio(np.array([[1.0, 0.0, 0.9], [0.0, 1.0, 0.8]]), np.ones(2))
+        [2, 1, 0]
+
+    References:
+        Xu, Hoos, Leyton-Brown: Hydra (2010); Wistuba, Schilling, Schmidt-Thieme: Sequential
+        model-free hyperparameter tuning (2015).
+    """
+    filled = np.where(np.isnan(values), FLOOR, values)
+    best = np.full(len(values), FLOOR)
+    order: list[int] = []
+    while len(order) < values.shape[1]:
+        gain = weights @ np.maximum(filled - best[:, None], 0.0)
+        j = int(np.argmax(gain))
+        if gain[j] <= 1e-9:
+            break
+        order.append(j)
+        best = np.maximum(best, filled[:, j])
+    return order
+
+
+def family_weights(families: Sequence[str]) -> Array:
+    """Returns ``(T,)`` weights such that each family of tasks counts once; ``""`` is no family."""
+    counts = Counter(families)
+    return np.array([1.0 if not f else 1.0 / counts[f] for f in families])
+
+
+def _learn(scores: Array, failures: Array, families: Sequence[str], *, complete: bool) -> list[int]:
+    values, weights = normalise(scores, failures).values, family_weights(families)
+    order = greedy_portfolio(values, weights)
+    if complete:
+        mean = weights @ np.where(np.isnan(values), 0.0, values)
+        order += [int(j) for j in np.argsort(-mean, kind="stable") if j not in order]
+    return order
+
+
+class PortfolioPolicy(AbstractPolicy):
+    """Proposes a greedy portfolio in order, what fits the budget first.
+
+    The order is learned from the records; the built-in portfolio follows, and is all there is
+    while there are no records. When it is used up, strategies are drawn near those that did
+    best on the task (from the whole tree while none completed). `log_prob` is 0 for the list and exact for the draws.
+
+    Args:
+        records: What is known of other tasks.
+        learners: Learners to use instead of the installed ones.
+        closed: Whether to propose recorded strategies only, as a replay of recorded tasks must; those
+            that the portfolio does without then follow it by their mean.
+    """
+
+    name: ClassVar[str] = "portfolio"
+
+    def __init__(
+        self, records: Records, *, learners: Mapping[str, LearnerFacts] | None = None, closed: bool = False
+    ) -> None:
+        self.records = canonical(records)
+        self.learners = learners
+        self.closed = closed
+        self._version = digest(self.records)
+        self._known: dict[tuple[object, ...], tuple[dict[str, LearnerFacts], list[Strategy], int, CostModel]] = {}
+
+    @property
+    def version(self) -> str:
+        """Names the records that the portfolio was learned from."""
+        return self._version
+
+    def ask(self, contexts: Sequence[Context], rng: np.random.Generator) -> list[Proposal | None]:
+        """Returns one proposal per context, in order; `rng` is used only when the list is used up."""
+        return [self._ask_one(context, rng) for context in contexts]
+
+    def tell(self, trials: Sequence[Trial]) -> dict[str, float]:
+        """Learns nothing: the list is fixed."""
+        return {}
+
+    def portfolio(self, context: Context) -> list[Strategy]:
+        """Returns the whole ordered list for a context."""
+        return list(self._prepare(context)[1])
+
+    def _prepare(self, context: Context) -> tuple[dict[str, LearnerFacts], list[Strategy], int, CostModel]:
+        key = (context.kind, context.learners, context.has_order)
+        if key not in self._known:
+            learners = learners_for(context, self.learners)
+            columns = recorded(self.records, learners, context)
+            scores, failures = self.records.scores[:, columns], self.records.failures[:, columns]
+            order = _learn(scores, failures, self.records.families, complete=self.closed) if columns else []
+            learned = [self.records.strategies[columns[j]] for j in order]
+            ordered = learned if self.closed else unique([*learned, *built_in(learners)])
+            self._known[key] = (learners, ordered, len(learned), CostModel(self.records, learners))
+        return self._known[key]
+
+    def _ask_one(self, context: Context, rng: np.random.Generator) -> Proposal | None:
+        learners, ordered, n_learned, costs = self._prepare(context)
+        if is_spent(context) or not learners:
+            return None
+        rest = unique(ordered, without=taken(context))
+        median_s, cautious_s = trial_seconds(costs, rest, context)
+        for share in (SHARE, 1.0):
+            fitting = np.flatnonzero(affordable(cautious_s, context, share))
+            if len(fitting):
+                place = ordered.index(rest[fitting[0]])
+                origin = "learned from other tasks" if place < n_learned else "built in"
+                reason = f"place {place + 1} of {len(ordered)} in the portfolio, {origin}; {median_s[fitting[0]]:.2g} s"
+                return self._proposal(rest[fitting[0]], 0.0, float(median_s[fitting[0]]), reason)
+        return None if self.closed else self._near_a_good_one(context, learners, costs, rng)
+
+    def _near_a_good_one(
+        self, context: Context, learners: Mapping[str, LearnerFacts], costs: CostModel, rng: np.random.Generator
+    ) -> Proposal | None:
+        completed = [t for t in context.history if t.completed and is_candidate(t.strategy, learners, context)]
+        completed.sort(key=lambda t: (-float(t.score or 0.0), t.strategy.hash))
+        draw, reason = Draw(tree_for(learners, context)), "drawn at random"
+        if completed:
+            good = completed[(len(context.history) + len(context.pending)) % min(N_GOOD, len(completed))].strategy
+            draw, reason = Draw(draw.space, good.to_point(), KEEP), f"near a good one ({good.learner})"
+        drawn = draw.sample_new(taken(context), rng)
+        if drawn is None:
+            return None
+        median_s, cautious_s = trial_seconds(costs, [drawn[0]], context)
+        if not affordable(cautious_s, context, 1.0)[0]:
+            return None
+        return self._proposal(drawn[0], drawn[1], float(median_s[0]), reason)
+
+    def _proposal(self, strategy: Strategy, log_prob: float, seconds: float, reason: str) -> Proposal:
+        return Proposal(strategy, log_prob, self.name, self.version, predicted_cost_s=seconds, reason=reason)

@@ -1,0 +1,112 @@
+"""Draws strategies: uniformly from a tree, or near a good one, with exact log-probabilities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from gstar.errors import UsageError
+from gstar.space import Categorical, Parameter, Real, Scalar, Space
+from gstar.strategy import Strategy
+
+ATTEMPTS: Final = 200
+"""How often a repeated draw is drawn again before the tree counts as used up."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Is a distribution over the points of a tree of strategies.
+
+    Walking the tree from the root, each parameter keeps the value it has in `base` with
+    probability `keep`, and is drawn from the uniform prior otherwise (also where `base` has
+    it off). Without a base this is the uniform prior. Probabilities are with respect to
+    counting discrete values, the unit interval for real ones, and the kept value of a real one.
+
+    Args:
+        space: A tree that `gstar.strategy.strategy_space` built.
+        base: A point of it, or empty.
+        keep: Probability of keeping a value of the base.
+    """
+
+    space: Space
+    base: Mapping[str, Scalar] = field(default_factory=dict)
+    keep: float = 0.0
+
+    def sample(self, rng: np.random.Generator) -> Strategy:
+        """Draws one strategy."""
+
+        def choose(name: str, parameter: Parameter) -> Scalar:
+            if name in self.base and rng.random() < self.keep:
+                return self.base[name]
+            return parameter.sample(rng)
+
+        return Strategy.from_point(self.space.build(choose))
+
+    def sample_new(self, taken: Iterable[Strategy], rng: np.random.Generator) -> tuple[Strategy, float] | None:
+        """Draws a strategy that is not taken, with its log-probability given that.
+
+        Returns:
+            The strategy and the log-probability, or None where nothing (or next to nothing) is left.
+        """
+        seen = set(taken)
+        left = 1.0 - sum(self.mass(strategy) for strategy in seen)
+        if left <= 1e-9:
+            return None
+        for _ in range(ATTEMPTS):
+            strategy = self.sample(rng)
+            if strategy not in seen:
+                return strategy, self.log_prob(strategy) - math.log(left)
+        return None
+
+    def log_prob(self, strategy: Strategy) -> float:
+        """Returns the log-probability of a strategy; raises `UsageError` if it is no point of the tree."""
+        point = strategy.to_point()
+        self.space.validate(point)
+        return sum(self._log_factor(name, p, point[name]) for name, p in self.space.active(point))
+
+    def mass(self, strategy: Strategy) -> float:
+        """Returns the probability of drawing exactly this strategy again; 0 where it is a density."""
+        point = strategy.to_point()
+        for name, value in point.items():
+            if isinstance(self.space.parameters.get(name), Real) and not self._kept(name, value):
+                return 0.0
+        try:
+            return math.exp(self.log_prob(strategy))
+        except UsageError:
+            return 0.0
+
+    def _kept(self, name: str, value: Scalar) -> bool:
+        return self.keep > 0 and name in self.base and _same(self.base[name], value)
+
+    def _log_factor(self, name: str, parameter: Parameter, value: Scalar) -> float:
+        prior = parameter.log_prob(value)
+        if name not in self.base or self.keep == 0:
+            return prior
+        if isinstance(parameter, Real):
+            return math.log(self.keep if self._kept(name, value) else 1 - self.keep)
+        return math.log(self.keep * self._kept(name, value) + (1 - self.keep) * math.exp(prior))
+
+
+def restrict(space: Space, name: str, allowed: tuple[Scalar, ...]) -> Space:
+    """Returns the tree in which a categorical parameter has only these choices left.
+
+    Parameters that hang on the other choices alone leave with them.
+    """
+    parameters, conditions = dict(space.parameters), dict(space.conditions)
+    parent = parameters[name]
+    assert isinstance(parent, Categorical)
+    parameters[name] = Categorical(
+        tuple(c for c in parent.choices if c in allowed), parent.default if parent.default in allowed else None
+    )
+    for child, condition in space.conditions.items():
+        if condition.parent == name and not set(condition.values) <= set(allowed):
+            del parameters[child], conditions[child]
+    return Space(parameters, conditions)
+
+
+def _same(a: Scalar, b: Scalar) -> bool:
+    return a == b and type(a) is type(b)
