@@ -356,7 +356,7 @@ def _useless(schema: Schema, table: Table, kept: Collection[str]) -> dict[str, s
     for kind, block in (("number", table.numbers), ("category", table.codes), ("date", table.dates)):
         missing = block < 0 if kind == "category" else np.isnan(block)
         empty: Array = missing.all(axis=0)
-        same: Array = ~missing.any(axis=0) & (block == block[:1]).all(axis=0)
+        same: Array = ~missing.any(axis=0) & np.all(np.equal(block, block[:1]), axis=0)
         for j in np.flatnonzero(empty | same).tolist():
             found[names[kind][j]] = "empty" if empty[j] else "constant"
         for j in _repeated(block, [c.levels for c in schema.columns if c.kind == kind]):
