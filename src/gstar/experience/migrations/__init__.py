@@ -1,0 +1,1 @@
+"""One step per schema version, run by Alembic; see `gstar.experience.migrate`."""
