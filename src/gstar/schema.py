@@ -355,9 +355,9 @@ def _useless(schema: Schema, table: Table, kept: Collection[str]) -> dict[str, s
     found: dict[str, str] = {}
     for kind, block in (("number", table.numbers), ("category", table.codes), ("date", table.dates)):
         missing = block < 0 if kind == "category" else np.isnan(block)
-        empty: Array = missing.all(axis=0)
-        same: Array = ~missing.any(axis=0) & np.all(np.equal(block, block[:1]), axis=0)
-        for j in np.flatnonzero(empty | same).tolist():
+        empty = np.asarray(missing.all(axis=0))
+        varies = np.asarray((missing | (block != block[:1])).any(axis=0))
+        for j in np.flatnonzero(empty | ~varies).tolist():
             found[names[kind][j]] = "empty" if empty[j] else "constant"
         for j in _repeated(block, [c.levels for c in schema.columns if c.kind == kind]):
             found.setdefault(names[kind][j], "duplicate")
