@@ -25,7 +25,7 @@ import sqlalchemy as sa
 
 from gstar.errors import StorageError, UsageError
 from gstar.experience import file, health, removal, shipped, transfer
-from gstar.experience.knowledge import assemble, join
+from gstar.experience.knowledge import join
 from gstar.experience.store import Store, open_file, open_memory, open_server
 from gstar.experience.values import Array, ExperienceStatus, ExperienceWarning, PolicyVersion, Run
 from gstar.metric import DEFAULT_METRIC, TaskKind
@@ -357,9 +357,9 @@ def _not_kept(place: str, cause: object) -> str:
 
 
 def _records_of(store: Store, kind: TaskKind, metric: str) -> Records:
-    tasks, ids, strategies = store.task_cells(kind, metric)
-    if not tasks:
+    found = store.records(kind, metric)
+    if found is None:
         from gstar.metafeatures import NAMES
 
         return Records.empty(kind, len(NAMES))
-    return assemble(kind, tasks, ids, strategies)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -38,35 +38,29 @@ class TaskCells:
     cells: Array
 
 
-def most_tried(tasks: Sequence[TaskCells]) -> Array:
-    """Returns the ids of the strategies that records should have, at most so many."""
-    ids, n_tasks = np.unique(np.concatenate([t.cells["strategy"] for t in tasks]), return_counts=True)
-    limit = max(1, DENSE_LIMIT // len(tasks))
-    return ids if len(ids) <= limit else np.sort(ids[np.argsort(-n_tasks, kind="stable")[:limit]])
-
-
-def assemble(kind: TaskKind, tasks: Sequence[TaskCells], ids: Array, strategies: Sequence[Strategy]) -> Records:
+def assemble(
+    kind: TaskKind, tasks: Sequence[TaskCells], strategies_of: Callable[[list[int]], Sequence[Strategy]]
+) -> Records:
     """Builds the table of tasks and strategies.
 
     Args:
         kind: Kind of all the tasks.
         tasks: T tasks, at least one.
-        ids: ``(P,)`` sorted ids, as in the cells; cells of other strategies are left out.
-        strategies: P strategies, in the order of the ids.
+        strategies_of: Returns P strategies for P ids.
     """
-    cells = np.concatenate([t.cells for t in tasks]) if tasks else np.empty(0, CELL)
+    cells = np.frombuffer(b"".join([t.cells.data for t in tasks]), CELL)
+    ids = _most_tried(cells["strategy"], max(1, DENSE_LIMIT // len(tasks)))
+    size = len(tasks) * len(ids)
     row = np.repeat(np.arange(len(tasks)), [len(t.cells) for t in tasks])
     column = np.minimum(np.searchsorted(ids, cells["strategy"]), len(ids) - 1)
-    known = ids[column] == cells["strategy"]
-    cells, row, column = cells[known], row[known], column[known]
-    size = (len(tasks), len(ids))
-    scores, costs = np.full(size, np.nan), np.full(size, np.nan)
-    counts, failures = np.zeros(size, np.int32), np.zeros(size, np.int32)
-    counts[row, column], failures[row, column] = cells["count"], cells["failures"]
-    done = cells["count"] > 0
-    at = (row[done], column[done])
-    scores[at] = cells["score"][done] / cells["count"][done]
-    costs[at] = cells["cost"][done] / cells["count"][done]
+    at = np.where(ids[column] == cells["strategy"], row * len(ids) + column, size)
+
+    def spread(name: str, dtype: type) -> Array:
+        out: Array = np.zeros(size + 1, dtype)  # the last one takes what is left out
+        out[at] = cells[name]
+        return out[:size].reshape(len(tasks), len(ids))
+
+    counts = spread("count", np.int32)
     return _frozen(
         Records(
             kind,
@@ -74,13 +68,27 @@ def assemble(kind: TaskKind, tasks: Sequence[TaskCells], ids: Array, strategies:
             tuple(t.family or t.fingerprint for t in tasks),
             np.array([t.shape for t in tasks], float).reshape(-1, 3),
             aligned([t.meta_features for t in tasks], len(tasks[-1].meta_features)),
-            tuple(strategies),
-            scores,
-            costs,
+            tuple(strategies_of(ids.tolist())),
+            _mean(spread("score", float), counts),
+            _mean(spread("cost", float), counts),
             counts,
-            failures,
+            spread("failures", np.int32),
         )
     )
+
+
+def _most_tried(column: Array, limit: int) -> Array:
+    """Returns the sorted ids of the strategies that were tried on most tasks, at most so many."""
+    ids, n_tasks = np.unique(column, return_counts=True)
+    return ids if len(ids) <= limit else np.sort(ids[np.argsort(-n_tasks, kind="stable")[:limit]])
+
+
+def _mean(sums: Array, counts: Array) -> Array:
+    """Returns sums over counts, NaN where there is nothing, in place."""
+    none = counts == 0
+    np.divide(sums, counts, out=sums, where=~none)
+    sums[none] = np.nan
+    return sums
 
 
 def aligned(vectors: Sequence[Array], length: int) -> Array:
@@ -119,7 +127,6 @@ def join(first: Records, second: Records) -> Records:
                 part.tasks, part.families, part.shapes, part.meta_features, strict=True
             )
         }
-    means = {name: np.divide(s, counts, out=np.full(size, np.nan), where=counts > 0) for name, s in sums.items()}
     return _frozen(
         Records(
             first.kind,
@@ -128,8 +135,8 @@ def join(first: Records, second: Records) -> Records:
             np.array([about[t][1] for t in tasks]),
             aligned([about[t][2] for t in tasks], second.meta_features.shape[1]),
             tuple(strategies),
-            means["scores"],
-            means["costs"],
+            _mean(sums["scores"], counts),
+            _mean(sums["costs"], counts),
             counts,
             failures,
         )

@@ -99,8 +99,7 @@ def _read(path: Path) -> dict[TaskKind, dict[str, Records]]:
                 tasks.setdefault((TaskKind(line["kind"]), str(line["metric"])), []).append(_task(line))
         found: dict[TaskKind, dict[str, Records]] = {}
         for (kind, metric), some in tasks.items():
-            ids = np.unique(np.concatenate([task.cells["strategy"] for task in some]))
-            records = assemble(kind, some, ids, [strategies[i] for i in ids.tolist()])
+            records = assemble(kind, some, lambda ids: [strategies[i] for i in ids])
             found.setdefault(kind, {})[metric] = records
     except (KeyError, IndexError, TypeError, ValueError, UsageError) as error:
         raise StorageError(f"{path} is damaged: {error!r}. Install gstar again.") from error

@@ -30,6 +30,7 @@ from gstar.experience.migrate import migrate
 from gstar.experience.values import Array, PolicyVersion, Run
 from gstar.failpoints import failpoint
 from gstar.metric import TaskKind
+from gstar.records import Records
 from gstar.strategy import Strategy
 from gstar.task import Task
 from gstar.trial import Trial
@@ -221,8 +222,8 @@ class Store:
 
     # --- reading
 
-    def task_cells(self, kind: TaskKind, metric: str) -> tuple[list[knowledge.TaskCells], Array, list[Strategy]]:
-        """Returns the tasks of a kind with a metric, and ids and strategies that are in their cells."""
+    def records(self, kind: TaskKind, metric: str) -> Records | None:
+        """Returns the table of tasks and strategies, or None if there is no trial."""
         chosen = (
             sa.select(t.tasks, t.cells.c.packed)
             .join(t.cells)
@@ -240,9 +241,12 @@ class Store:
                 )
                 for row in connection.execute(chosen)
             ]
-            ids = knowledge.most_tried(tasks) if tasks else np.empty(0, np.int32)
-            strategies = strategies_by_id(connection, ids.tolist())
-        return tasks, ids, [strategies[i] for i in ids.tolist()]
+
+            def strategies_of(ids: list[int]) -> list[Strategy]:
+                found = strategies_by_id(connection, ids)
+                return [found[i] for i in ids]
+
+            return knowledge.assemble(kind, tasks, strategies_of) if tasks else None
 
     def trials(self, *, run: str | None = None, task: str | None = None, metric: str | None = None) -> list[Trial]:
         """Returns trials of a run, of a task, with a metric; all of them if nothing is named. Oldest first."""
