@@ -1,0 +1,179 @@
+"""Fills experience on purpose: the same strategies on many tasks, so that policies can compare.
+
+This is how the experience that ships with the package is made, and how a team turns its old
+tables into a warm start. It can be stopped at any time and goes on where it stood: what is
+already remembered of a task is not tried again.
+"""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from gstar.errors import DataError
+from gstar.executors import Limits, ProcessExecutor
+from gstar.experience import Experience
+from gstar.inner import end_inner, share, start_inner
+from gstar.learner import AbstractLearner
+from gstar.machine import cores
+from gstar.metafeatures import compute
+from gstar.metric import TaskKind
+from gstar.policies.candidates import make_strategy
+from gstar.reading import make_task
+from gstar.strategy import Strategy
+from gstar.task import Task
+from gstar.trial import Proposal, Trial
+from gstar.validation import plan_folds
+
+ROUND: Final = 8
+"""Strategies that are tried on every task before the next ones are begun."""
+VALIDATION_FRACTION: Final = 0.3
+
+
+@dataclass(frozen=True)
+class TaskFile:
+    """Is one line of a folder's ``manifest.csv``.
+
+    Args:
+        name: What a person calls the task.
+        path: The file with its rows.
+        target: Name of the target column.
+        family: Tasks of one family are never on two sides of a split.
+        kind: Kind of task.
+    """
+
+    name: str
+    path: Path
+    target: str
+    family: str
+    kind: TaskKind
+
+
+def read_manifest(folder: Path) -> list[TaskFile]:
+    """Reads ``manifest.csv``: columns name, file, target, task, and perhaps family.
+
+    Raises:
+        DataError: If the manifest is missing or lacks a column.
+    """
+    manifest = folder / "manifest.csv"
+    try:
+        with manifest.open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        return [
+            TaskFile(
+                row["name"],
+                next(p for p in (folder / row["file"], folder / "tasks" / row["file"]) if p.exists()),
+                row["target"],
+                row.get("family") or row["name"],
+                TaskKind(row["task"]),
+            )
+            for row in rows
+        ]
+    except (OSError, KeyError, ValueError, StopIteration) as error:
+        raise DataError(f"Expected {manifest} with columns name, file, target, task; {error!r}.") from error
+
+
+def strategies_to_try(learners: Mapping[str, AbstractLearner], *, per_learner: int, seed: int) -> list[Strategy]:
+    """Returns each learner's default, then draws from its space, learners in turn.
+
+    Args:
+        learners: Name to learner.
+        per_learner: How many of each, the default included; a learner with few choices has fewer.
+        seed: Seed of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    found: dict[Strategy, None] = {}
+    for i in range(per_learner):
+        for name, learner in learners.items():
+            configuration = learner.space.default() if i == 0 else learner.space.sample(rng)
+            found[make_strategy(name, learner, configuration)] = None
+    return list(found)
+
+
+def collect(
+    files: Sequence[TaskFile],
+    strategies: Mapping[TaskKind, Sequence[Strategy]],
+    experience: Experience,
+    *,
+    budget_s: float,
+    trial_s: float = 15.0,
+    max_rows: int = 4000,
+    workers: int | None = None,
+    seed: int = 0,
+    report: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Tries strategies on tasks until all are done or the budget is over.
+
+    Args:
+        files: The tasks.
+        strategies: What to try, by kind of task.
+        experience: Where trials are kept.
+        budget_s: Seconds for all of it.
+        trial_s: Seconds for one training.
+        max_rows: Longer tables are cut to a random part of this many rows.
+        workers: Trainings side by side; None: one per core.
+        seed: Seed of everything random.
+        report: Is told one line per task and round.
+
+    Returns:
+        How many trials were made.
+    """
+    end = time.monotonic() + budget_s
+    made = 0
+    loaded: dict[str, Task] = {}
+    with ProcessExecutor(workers or cores()) as executor:
+        for first in range(0, max(map(len, strategies.values()), default=0), ROUND):
+            for file in files:
+                if time.monotonic() > end:
+                    return made
+                if file.name not in loaded:
+                    loaded[file.name] = _load(file, max_rows, seed)
+                task = loaded[file.name]
+                done = {t.strategy for t in experience.history(task.fingerprint, task.metric.name)}
+                todo = [s for s in strategies.get(task.kind, ())[first : first + ROUND] if s not in done]
+                if todo:
+                    experience.add_task(task, compute(task), family=file.family)
+                    experience.append(_try(task, todo, executor, trial_s=trial_s, seed=seed))
+                    made += len(todo)
+                    report(f"{file.name}: {len(todo)} strategies from {first}, {end - time.monotonic():.0f} s left")
+    return made
+
+
+def _load(file: TaskFile, max_rows: int, seed: int) -> Task:
+    task = make_task(file.path, target=file.target, name=file.name, kind=file.kind)
+    if len(task) <= max_rows:
+        return task
+    train_rows, _ = plan_folds(task, folds=1, fraction=1 - max_rows / len(task), seed=seed)[0]
+    return task.take(np.sort(train_rows))
+
+
+def _try(
+    task: Task, strategies: Sequence[Strategy], executor: ProcessExecutor, *, trial_s: float, seed: int
+) -> list[Trial]:
+    """Tries strategies on one task, side by side, all on the same hold-out rows."""
+    folds = plan_folds(task, folds=1, fraction=VALIDATION_FRACTION, seed=seed)
+    with tempfile.TemporaryDirectory(prefix="gstar-collect-") as name:
+        data = Path(name) / "data"
+        data.mkdir()
+        share(task, folds, data)
+        started = [
+            start_inner(
+                executor,
+                data,
+                Path(name) / "trials",
+                Proposal(strategy, 0.0, "collect"),
+                number=number,
+                seed=seed,
+                budget_s=trial_s,
+                limits=Limits(time_s=1.25 * trial_s + 1.0),
+            )
+            for number, strategy in enumerate(strategies)
+        ]
+        return [end_inner(s, task, task.target[folds[0][1]], folds=1) for s in started]

@@ -1,0 +1,1 @@
+"""Learners: one family of models per file."""

@@ -1,0 +1,115 @@
+"""What the boosters share: encoded rows, targets, and the state between two rounds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gstar.encoding import TableEncoder
+from gstar.inputs import Inputs, Table
+from gstar.learner import TrainingSpec
+from gstar.learners.shapes import TargetScale, compact, full_probabilities
+
+Array: TypeAlias = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class BoostedState:
+    """Is a booster after some rounds. The booster may have grown on; `steps` says how many count.
+
+    Args:
+        encoder: The encoding.
+        booster: The library's own object; None while all rows are of one class.
+        rest: What the learner needs to train on: its data, its parameters; None once loaded.
+        classes: ``(K,)`` codes of the classes among the rows; empty for regression.
+        n_classes: C.
+        scale: The scale of a regression target.
+        limit: Rounds after which it is done.
+        steps: Rounds that count.
+    """
+
+    encoder: TableEncoder
+    booster: Any
+    rest: Any
+    classes: Array
+    n_classes: int
+    scale: TargetScale
+    limit: int
+    steps: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether it has all its rounds, or nothing to learn."""
+        return self.steps >= self.limit
+
+    @property
+    def is_trivial(self) -> bool:
+        """Whether all rows were of one class."""
+        return len(self.classes) == 1
+
+    def finished(self) -> BoostedState:
+        """Returns the state as done."""
+        return replace(self, limit=self.steps)
+
+
+def encode_rows(
+    inputs: Inputs, target: Array, spec: TrainingSpec, categories: str
+) -> tuple[TableEncoder, Array, Array, Array, TargetScale]:
+    """Returns the encoding, the matrix, the renumbered or scaled target, the classes and the scale."""
+    assert isinstance(inputs, Table)
+    options = {"numbers": "none", "categories": categories}
+    encoder, matrix = TableEncoder.fit(inputs, target, spec.kind, options, seed=spec.seed)
+    if spec.kind.is_classification:
+        classes, target = compact(target)
+        return encoder, matrix, target, classes, TargetScale(0.0, 1.0, None, -np.inf, np.inf)
+    scale = TargetScale.fit(target, spec.configuration.get("target", "standard"))
+    return encoder, matrix, scale.forward(target), np.empty(0, int), scale
+
+
+def category_columns(encoder: TableEncoder, inputs: Table) -> list[int]:
+    """Returns the places of native categories in the encoded matrix."""
+    if encoder.options["categories"] != "native":
+        return []
+    first = inputs.numbers.shape[1] + 4 * inputs.dates.shape[1]
+    return list(range(first, first + inputs.codes.shape[1]))
+
+
+def finish_prediction(state: BoostedState, raw: Array) -> Array:
+    """Turns what a booster predicts into probabilities of all classes, or values."""
+    if not state.n_classes:
+        return state.scale.backward(raw)
+    if raw.ndim == 1:
+        raw = np.stack([1 - raw, raw], axis=1)
+    return full_probabilities(raw, state.classes, state.n_classes)
+
+
+def trivial_prediction(state: BoostedState, rows: int) -> Array:
+    """Returns certainty of the only class."""
+    return full_probabilities(np.ones((rows, 1)), state.classes, state.n_classes)
+
+
+def save_boosted(state: BoostedState, name: str, content: bytes | None) -> dict[str, bytes]:
+    """Returns the parts of a state; the booster's own bytes under the given name."""
+    about = {"classes": state.classes.tolist(), "n_classes": state.n_classes, "steps": state.steps}
+    parts = state.encoder.save() | {"about.json": json.dumps(about).encode(), "scale.json": state.scale.dump()}
+    return parts if content is None else parts | {name: content}
+
+
+def load_boosted(parts: Mapping[str, bytes], booster: Any) -> BoostedState:
+    """Builds a state that predicts, from the parts and the library's own object."""
+    about = json.loads(parts["about.json"])
+    steps = int(about["steps"])
+    return BoostedState(
+        TableEncoder.load(parts),
+        booster,
+        None,
+        np.array(about["classes"], int),
+        int(about["n_classes"]),
+        TargetScale.parse(parts["scale.json"]),
+        steps,
+        steps,
+    )

@@ -1,0 +1,156 @@
+"""Gradient boosting by LightGBM, round by round."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from gstar.inputs import Inputs, Table
+from gstar.learner import AbstractLearner, State, TrainingSpec
+from gstar.learners.boosted import (
+    BoostedState,
+    category_columns,
+    encode_rows,
+    finish_prediction,
+    load_boosted,
+    save_boosted,
+    trivial_prediction,
+)
+from gstar.schedule import rate_factors
+from gstar.space import Categorical, Integer, Real, Scalar, Space
+
+Array: TypeAlias = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Rest:
+    """Is what rounds need besides the booster: the rate of each one."""
+
+    rates: Array
+    constant: bool
+
+
+class LightGBM(AbstractLearner):
+    """Adds leaf-wise trees; categories natively, or encoded.
+
+    References:
+        Ke et al.: LightGBM: a highly efficient gradient boosting decision tree (2017),
+        https://papers.nips.cc/paper/6907
+    """
+
+    name: ClassVar[str] = "lightgbm"
+    has_schedule: ClassVar[bool] = True
+    requires: ClassVar[tuple[str, ...]] = ("lightgbm",)
+    steps_per_check: ClassVar[int] = 10
+    space: ClassVar[Space] = Space(
+        {
+            "rounds": Integer(50, 2000, log=True, default=1000),
+            "rate": Real(0.01, 0.3, log=True, default=0.05),
+            "leaves": Integer(4, 255, log=True, default=24),
+            "min_leaf": Integer(1, 100, log=True, default=10),
+            "feature_share": Real(0.3, 1.0, default=0.7),
+            "row_share": Real(0.5, 1.0, default=0.9),
+            "l2": Real(1e-3, 30.0, log=True, default=1.0),
+            "extra": Categorical((False, True)),
+            "categories": Categorical(("native", "ordinal", "target")),
+            "target": Categorical(("standard", "log")),
+        }
+    )
+
+    def init(self, inputs: Inputs, target: Array, spec: TrainingSpec) -> BoostedState:
+        import lightgbm as lgb
+
+        assert isinstance(inputs, Table)
+        c = spec.configuration
+        encoder, matrix, target, classes, scale = encode_rows(inputs, target, spec, str(c["categories"]))
+        limit = int(c["rounds"] or 1)
+        if len(classes) == 1:
+            return BoostedState(encoder, None, None, classes, spec.n_classes, scale, 1)
+        rates = float(c["rate"] or 0.1) * rate_factors(spec.schedule, limit)
+        n_classes = len(classes)
+        objective = "regression" if not n_classes else "binary" if n_classes == 2 else "multiclass"
+        parameters: dict[str, Any] = {
+            "objective": objective,
+            "learning_rate": float(rates[0]),
+            "num_leaves": int(c["leaves"] or 31),
+            "min_data_in_leaf": max(1, min(int(c["min_leaf"] or 20), len(target) // 20)),
+            "feature_fraction": c["feature_share"],
+            "bagging_fraction": c["row_share"],
+            "bagging_freq": 1,
+            "lambda_l2": c["l2"],
+            "extra_trees": c["extra"],
+            "max_bin": 255,
+            "min_data_per_group": max(5, min(100, len(target) // 50)),
+            "cat_smooth": 10.0,
+            "num_threads": spec.threads,
+            "seed": spec.seed,
+            "deterministic": True,
+            "force_col_wise": True,
+            "verbosity": -1,
+        }
+        if objective == "multiclass":
+            parameters["num_class"] = n_classes
+        places = category_columns(encoder, inputs)
+        rows = lgb.Dataset(
+            matrix,
+            target,
+            weight=spec.weights,
+            categorical_feature=places,
+            params={k: parameters[k] for k in ("max_bin", "min_data_in_leaf", "verbosity", "num_threads")},
+            free_raw_data=True,
+        )
+        booster = lgb.Booster(parameters, rows)
+        constant = bool(np.all(rates == rates[0]))
+        return BoostedState(encoder, booster, _Rest(rates, constant), classes, spec.n_classes, scale, limit)
+
+    def step(self, state: State, steps: int, deadline: float | None) -> BoostedState:
+        assert isinstance(state, BoostedState)
+        if state.is_trivial:
+            return replace(state, steps=1)
+        done = state.steps
+        for _ in range(min(steps, state.limit - done)):
+            if not state.rest.constant:
+                state.booster.reset_parameter({"learning_rate": float(state.rest.rates[done])})
+            exhausted = state.booster.update()
+            done += 1
+            if exhausted:
+                return replace(state, steps=done).finished()
+            if deadline is not None and time.monotonic() > deadline:
+                break
+        return replace(state, steps=done)
+
+    def snapshot(self, state: State) -> State:
+        return state
+
+    def predict(self, state: State, inputs: Inputs) -> Array:
+        assert isinstance(state, BoostedState)
+        assert isinstance(inputs, Table)
+        if state.is_trivial:
+            return trivial_prediction(state, len(inputs))
+        matrix = state.encoder.transform(inputs)
+        raw = state.booster.predict(matrix, num_iteration=state.steps, num_threads=1)
+        return finish_prediction(state, np.asarray(raw))
+
+    def save(self, state: State) -> dict[str, bytes]:
+        assert isinstance(state, BoostedState)
+        text = None if state.is_trivial else state.booster.model_to_string(num_iteration=state.steps).encode()
+        return save_boosted(state, "model.txt", text)
+
+    def load(self, parts: Mapping[str, bytes]) -> BoostedState:
+        import lightgbm as lgb
+
+        booster = lgb.Booster(model_str=parts["model.txt"].decode()) if "model.txt" in parts else None
+        return load_boosted(parts, booster)
+
+    def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
+        trees = 250 * (classes if classes > 2 else 1)
+        leaves = float(configuration.get("leaves", 24) or 24)
+        slow = 0.05 / float(configuration.get("rate", 0.05) or 0.05)
+        return 0.1 + min(slow, 3.0) * trees * (
+            1e-4 + 2.5e-5 * leaves + 1.2e-9 * rows * features * math.log2(leaves + 1)
+        )
