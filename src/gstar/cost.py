@@ -4,7 +4,7 @@ Each learner brings a rough guess of its seconds (`AbstractLearner.work`). The m
 log space, what experience says of the learner and of the strategy, and what the trials of the
 running history say of this machine: one that is twice as slow is known after a few trials.
 
-    log seconds = log work + learner (offset + slopes . shape) + strategy        from records
+    log seconds = log (work + overhead) + learner (offset + slopes . shape) + strategy        from records
                 + machine + learner here + strategy here + noise                 from history
 
 Every term is shrunk to zero, so that the guess rules where nothing is known.
@@ -29,13 +29,15 @@ Array: TypeAlias = np.ndarray
 MAX_CELLS: Final = 20_000
 """How many recorded costs are read at most; more would only cost time."""
 
-_FLOOR_S: Final = 0.01
+OVERHEAD_S: Final = 0.05
+"""What a training costs besides its work; shorter times are not told apart."""
+
 _NOISE_VAR: Final = 0.06
 _CELL_VAR: Final = 0.25
-_OFFSET_VAR: Final = 1.0
+_OFFSET_VAR: Final = 0.5
 _SLOPE_VAR: Final = 0.04
 _STRATEGY_VAR: Final = 0.15
-_MACHINE_VAR: Final = 0.5
+_MACHINE_VAR: Final = 1.0
 _HERE_VAR: Final = 0.1
 _CELLS_PER_OFFSET: Final = 10.0
 
@@ -121,7 +123,7 @@ class CostModel:
         rows, columns = rows[known], columns[known]
         shapes = [tuple(int(v) for v in shape) for shape in records.shapes]
         guess = np.array([self._log_work(records.strategies[p], shapes[t]) for t, p in zip(rows, columns, strict=True)])
-        residual = np.log(np.maximum(records.costs[rows, columns], _FLOOR_S)) - guess
+        residual = np.log(np.maximum(records.costs[rows, columns], OVERHEAD_S)) - guess
         features = _shape_features(records.shapes)[rows]  # (cells, 4)
         self._fit_learners(which[columns], features, residual)
         residual = residual - self._everywhere - np.sum(features * self._weights[which[columns]], axis=1)
@@ -152,7 +154,7 @@ class CostModel:
             learner = self.learners.get(strategy.learner)
             rows = max(2, round(shape[0] * _row_share(strategy)))
             work = 1.0 if learner is None else learner.work(rows, shape[1], shape[2], strategy.configuration)
-            self._base[key] = math.log(max(work, 0.0) + _FLOOR_S)
+            self._base[key] = math.log(max(work, 0.0) + OVERHEAD_S)
         return self._base[key]
 
     def _prior_mean(self, strategies: Sequence[Strategy], shape: tuple[int, int, int]) -> Array:
@@ -181,11 +183,12 @@ class CostModel:
         return np.asarray(_MACHINE_VAR + own[a][:, None] * (a[:, None] == b[None, :]) + _HERE_VAR * same)
 
     def _residuals(self, history: Sequence[Trial], shape: tuple[int, int, int]) -> tuple[list[Strategy], Array]:
-        measured = [t for t in history if t.cost_s > 0 and t.status in (Status.COMPLETED, Status.OUT_OF_TIME)]
+        timed = (Status.COMPLETED, Status.OUT_OF_TIME)
+        measured = [t for t in history if t.cost_s > 0 and t.status in timed and t.strategy.learner in self.learners]
         if not measured:
             return [], np.empty(0)
         expected = self._prior_mean([t.strategy for t in measured], shape)
-        log_cost = np.array([math.log(max(t.cost_s / folds_of(t.fidelity), _FLOOR_S)) for t in measured])
+        log_cost = np.array([math.log(max(t.cost_s / folds_of(t.fidelity), OVERHEAD_S)) for t in measured])
         residual = log_cost - expected
         keep = [i for i, t in enumerate(measured) if t.completed or residual[i] > 0]
         return [measured[i].strategy for i in keep], residual[keep]

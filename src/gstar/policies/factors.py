@@ -2,7 +2,7 @@
 
     z[t, j] = mean[j] + loadings[j] . f[t] + noise,   f ~ N(0, I),   noise ~ N(0, variance[j])
 
-fitted by expectation maximisation with shrinkage; every step is a few products of `(T, P)`
+fitted by (parameter-expanded) expectation maximisation with shrinkage; every step is a few products of `(T, P)`
 matrices. The number of factors is chosen by the likelihood of whole rows (tasks) that were held out.
 """
 
@@ -19,11 +19,12 @@ Array: TypeAlias = np.ndarray
 RANKS: Final = (0, 1, 2, 4, 8)
 N_SPLITS: Final = 4
 ROWS_PER_FACTOR: Final = 4
+MANY_ROWS: Final = 300
+"""With more rows than this, one of the splits says enough about the number of factors."""
 
 PRIOR_VARIANCE: Final = 0.15
 """Variance of a normalised score about which nothing is known; it counts as `PRIOR_ROWS` rows."""
 PRIOR_ROWS: Final = 2.0
-_RIDGE: Final = 2.0
 _ITERATIONS: Final = 12
 
 
@@ -77,7 +78,8 @@ def fit_factors(table: Array, rank: int) -> Factors:
         _, rest = _split(table, mean)
         second = covariance + factors[:, :, None] * factors[:, None, :]
         k2 = rank * rank
-        normal = (known.T @ second.reshape(len(table), k2)).reshape(-1, rank, rank) + _RIDGE * np.eye(rank)
+        ridge = (variance / PRIOR_VARIANCE)[:, None, None] * np.eye(rank)
+        normal = (known.T @ second.reshape(len(table), k2)).reshape(-1, rank, rank) + ridge
         loadings = np.linalg.solve(normal, (rest.T @ factors)[:, :, None])[:, :, 0]
         fitted = factors @ loadings.T
         mean = np.where(known, table - fitted, 0.0).sum(axis=0) / np.maximum(counts, 1)
@@ -85,6 +87,7 @@ def fit_factors(table: Array, rank: int) -> Factors:
         extra = np.einsum("pi,pij,pj->p", loadings, spread, loadings)
         left = np.where(known, table - fitted - mean, 0.0)
         variance = (np.sum(left**2, axis=0) + extra + PRIOR_ROWS * PRIOR_VARIANCE) / (counts + PRIOR_ROWS)
+        loadings = loadings @ np.linalg.cholesky(second.mean(axis=0))  # keeps the factors at unit variance
     return Factors(mean, loadings, variance)
 
 
@@ -94,14 +97,15 @@ def choose_factors(table: Array, groups: Sequence[str]) -> Factors:
     More factors are tried as long as that helps. Rows of one group are held out together.
     """
     split = _splits(groups)
+    held_out = range(N_SPLITS if len(table) <= MANY_ROWS else 1)
     best_rank, best = 0, -np.inf
     for rank in RANKS:
         if rank * ROWS_PER_FACTOR > len(table) or rank >= max(1, table.shape[1]):
             break
-        held_out = sum(fit_factors(table[split != i], rank).log_likelihood(table[split == i]) for i in range(N_SPLITS))
-        if held_out <= best:
+        likelihood = sum(fit_factors(table[split != i], rank).log_likelihood(table[split == i]) for i in held_out)
+        if likelihood <= best:
             break
-        best_rank, best = rank, held_out
+        best_rank, best = rank, likelihood
     return fit_factors(table, best_rank)
 
 
@@ -116,11 +120,11 @@ def _split(table: Array, mean: Array) -> tuple[Array, Array]:
 
 
 def _start(table: Array, mean: Array, rank: int) -> tuple[Array, Array]:
-    """Starts from the leading singular vectors, holes filled with zero."""
+    """Starts from the leading principal components, holes filled with zero."""
     known, rest = _split(table, mean)
     variance = (np.sum(rest**2, axis=0) + PRIOR_ROWS * PRIOR_VARIANCE) / (known.sum(axis=0) + PRIOR_ROWS)
     if rank == 0:
         return np.empty((table.shape[1], 0)), variance
-    _, values, right = np.linalg.svd(rest, full_matrices=False)
-    loadings = right[:rank].T * values[:rank] / np.sqrt(len(table))
+    values, vectors = np.linalg.eigh(rest.T @ rest)
+    loadings = vectors[:, ::-1][:, :rank] * np.sqrt(np.maximum(values[::-1][:rank], 0.0) / len(table))
     return loadings, np.maximum(variance - np.sum(loadings**2, axis=1), 0.2 * variance)

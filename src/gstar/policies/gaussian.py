@@ -10,6 +10,7 @@ import numpy as np
 
 from gstar.cost import CostModel, LearnerFacts
 from gstar.policies.candidates import (
+    BASELINES,
     affordable,
     built_in,
     canonical,
@@ -208,7 +209,7 @@ class GaussianPolicy(AbstractPolicy):
         excluded = taken(context)
         free = np.array([strategy not in excluded for strategy in known.strategies], bool)
         strategies = [s for s, is_free in zip(known.strategies, free, strict=True) if is_free]
-        near = unique(self._near(known, context), without=excluded | set(strategies))
+        near = unique(self._near(known, context, anywhere=not strategies), without=excluded | set(strategies))
         profiles = known.profiles.take(np.flatnonzero(free))
         if near:
             profiles = profiles.joined(known.predictor.profiles(known.encoder.encode(near)))
@@ -221,20 +222,22 @@ class GaussianPolicy(AbstractPolicy):
         dear = np.ones(len(strategies)) if left is None else (FREE_SHARE + seconds / left) ** self.cost_power
         return _Options(strategies, profiles, belief, seconds, fits, improvement, improvement / dear)
 
-    def _near(self, known: _Known, context: Context) -> list[Strategy]:
-        """Draws candidates near the best so far, anywhere if all failed; the same ones for the same history."""
-        if self.closed or not context.history:
+    def _near(self, known: _Known, context: Context, *, anywhere: bool) -> list[Strategy]:
+        """Draws candidates near the best so far, the same ones for the same history; else perhaps anywhere."""
+        if self.closed:
             return []
         completed = [t for t in context.history if t.completed and is_candidate(t.strategy, known.learners, context)]
         completed.sort(key=lambda t: (-float(t.score or 0.0), t.strategy.hash))
         bases = [t.strategy for t in completed[:N_BASES]]
-        draws = [Draw(known.tree, base.to_point(), KEEP) for base in bases] or [Draw(known.tree)]
+        draws = [Draw(known.tree, base.to_point(), KEEP) for base in bases]
+        draws = draws or [Draw(known.tree)] * anywhere
         rng = np.random.default_rng([len(context.history), *(int(base.hash, 16) for base in bases)])
         return [draw.sample(rng) for draw in draws for _ in range(N_NEAR)]
 
     def _believe(self, known: _Known, context: Context, candidates: Profiles) -> Belief:
-        history = [t.strategy for t in context.history]
-        raw = [t.score if t.completed and t.score is not None else np.nan for t in context.history]
+        told = [t for t in context.history if t.strategy.learner not in BASELINES - known.learners.keys()]
+        history = [t.strategy for t in told]
+        raw = [t.score if t.completed and t.score is not None else np.nan for t in told]
         remembered: list[Strategy] = []
         row = self._rows.get(context.task)
         if row is not None and known.columns:

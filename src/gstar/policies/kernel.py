@@ -18,7 +18,7 @@ from gstar.strategy import SCHEDULE_SPACE, SELECTION_SPACE, Strategy
 Array: TypeAlias = np.ndarray
 
 SAME_LEARNER: Final = 0.5
-LENGTH: Final = 1.0
+LENGTH: Final = 0.7
 """Distance in the encoding over which the rest of the likeness falls to exp(-1/2)."""
 
 

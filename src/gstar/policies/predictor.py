@@ -44,6 +44,8 @@ from gstar.policies.scale import FLOOR, normalise
 
 Array: TypeAlias = np.ndarray
 
+OWN_SHARE: Final = 0.3
+"""Part of what tells the mean and the loadings of two strategies apart that their encodings do not show."""
 NOISE_SHARE: Final = 0.1
 """Part of what the factors leave over that would differ if the same trial were run again."""
 PRIOR_LIKENESS: Final = 0.6
@@ -184,7 +186,7 @@ class Predictor:
 
     def profiles(self, codes: Codes) -> Profiles:
         """Returns what the other tasks say of any strategies, recorded or not."""
-        near = likeness(codes, self._codes)
+        near = (1 - OWN_SHARE) * likeness(codes, self._codes) + OWN_SHARE * same(codes, self._codes)
         borrowed = near @ self._dual  # (C, 1 + K)
         explained = np.sum((near @ self._inverse) * near, axis=1)
         own = np.array([self._index.get(int(code), -1) for code in codes.identity], int)
@@ -261,7 +263,8 @@ class Predictor:
         self._typical = float(np.mean(model.variance[tried])) if tried.any() else PRIOR_VARIANCE
         self._amplitude = max(float(np.mean(model.mean[tried] ** 2)), 0.1) if tried.any() else 0.1
         doubt = np.where(tried, self._typical / self._amplitude / np.maximum(self._counts, 1), 1e6)
-        self._inverse = np.linalg.inv(self._like + np.diag(doubt))
+        own = OWN_SHARE * np.eye(len(doubt)) + np.diag(doubt)
+        self._inverse = np.linalg.inv((1 - OWN_SHARE) * self._like + own)
         self._dual = self._inverse @ np.c_[model.mean, model.loadings]
 
     def _covariance(self, left: Profiles, right: Profiles) -> Array:
