@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import sys
 import traceback
 from collections.abc import Callable
@@ -49,3 +51,12 @@ def wait_for() -> Callable[[int], int]:
 def place(tmp_path: Path) -> Path:
     """Is where an experience could be."""
     return tmp_path / "home" / "experience.db"
+
+
+@pytest.fixture
+def old_file(place: Path) -> Path:
+    """Is an experience of schema 0001, as an early gstar left it."""
+    place.parent.mkdir(parents=True)
+    with contextlib.closing(sqlite3.connect(place)) as connection:
+        connection.executescript((Path(__file__).parent / "assets" / "schema-0001.sql").read_text("utf-8"))
+    return place

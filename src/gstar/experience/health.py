@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 import sqlalchemy as sa
 
+from gstar.errors import StorageError
 from gstar.experience import cells, file
 from gstar.experience import tables as t
 from gstar.experience.store import Store
@@ -21,32 +23,38 @@ MANY: Final = 20
 def check(store: Store) -> list[str]:
     """Returns what is wrong, one sentence each: damage, loose references, cells unlike the trials."""
     found: list[str] = []
-    with store.reading() as connection:
-        if store.is_sqlite:
-            said = connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
-            found += [f"The file is damaged: {line}." for line in said if line != "ok"]
-            loose = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(MANY)
-            found += [f"Row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there." for row in loose]
-        found += _strategy_problems(connection)
-        for task in connection.execute(sa.select(t.tasks.c.id, t.tasks.c.fingerprint, t.tasks.c.meta_features)).all():
-            if len(task.meta_features) % 8 or not np.isfinite(np.frombuffer(task.meta_features)).all():
-                found.append(f"The meta-features of task {task.fingerprint} are not finite numbers.")
-            found += _cell_problems(connection, task)
-            if len(found) > MANY:
-                break
-    return found[:MANY]
+    try:
+        with store.reading() as connection:
+            for problem in _problems(connection, sqlite=store.is_sqlite):
+                found.append(problem)
+                if len(found) == MANY:
+                    break
+    except StorageError as error:
+        found.append(str(error))
+    return found
 
 
-def _strategy_problems(connection: sa.Connection) -> list[str]:
-    found = []
-    for row in connection.execute(sa.select(t.strategies.c.hash, t.strategies.c.json)):
+def _problems(connection: sa.Connection, *, sqlite: bool) -> Iterator[str]:
+    if sqlite:
+        said = connection.exec_driver_sql(f"PRAGMA integrity_check({MANY})").scalars()
+        yield from (f"The file is damaged: {line}." for line in said if line != "ok")
+        for row in connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+            yield f"Row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there."
+    yield from _strategy_problems(connection)
+    for task in connection.execute(sa.select(t.tasks.c.id, t.tasks.c.fingerprint, t.tasks.c.meta_features)).all():
+        if len(task.meta_features) % 8 or not np.isfinite(np.frombuffer(task.meta_features)).all():
+            yield f"The meta-features of task {task.fingerprint} are not finite numbers."
+        yield from _cell_problems(connection, task)
+
+
+def _strategy_problems(connection: sa.Connection) -> Iterator[str]:
+    for row in connection.execute(sa.select(t.strategies.c.hash, t.strategies.c.json)).all():
         try:
             same = Strategy.from_json(json.loads(row.json)).hash == row.hash
         except (ValueError, RecursionError):
             same = False
         if not same:
-            found.append(f"Strategy {row.hash} is not what its hash says.")
-    return found[:MANY]
+            yield f"Strategy {row.hash} is not what its hash says."
 
 
 def _cell_problems(connection: sa.Connection, task: Any) -> list[str]:

@@ -14,6 +14,7 @@ import gzip
 import io
 import json
 import re
+import sys
 import time
 import zlib
 from collections import Counter
@@ -217,7 +218,8 @@ def _new_trials(
 
 def _clean_task(value: Portable) -> dict[str, Any]:
     n_rows, n_features, n_classes = (rows.integer(n, "shape", low=0, high=COUNT_LIMIT) for n in value["shape"])
-    features = np.array([rows.number(x, "meta-feature") for x in value["meta_features"][:NAME_LIMIT]], "<f8")
+    largest = sys.float_info.max
+    features = [rows.number(x, "meta-feature", low=-largest, high=largest) for x in value["meta_features"][:NAME_LIMIT]]
     return {
         "fingerprint": _matching(_HEX32, value["fingerprint"]),
         "name": _cut(value["name"], NAME_LIMIT),
@@ -227,7 +229,7 @@ def _clean_task(value: Portable) -> dict[str, Any]:
         "n_rows": n_rows,
         "n_features": n_features,
         "n_classes": n_classes,
-        "meta_features": np.clip(features, -META_FEATURE_LIMIT, META_FEATURE_LIMIT).tobytes(),
+        "meta_features": np.clip(np.array(features, "<f8"), -META_FEATURE_LIMIT, META_FEATURE_LIMIT).tobytes(),
         "family": _cut(value["family"], NAME_LIMIT),
         "created": _past(value["created"]),
     }
