@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gstar.learner import available_learners
 from gstar.metric import TaskKind
 from gstar.policies.candidates import (
+    BUILT_IN,
     affordable,
     built_in,
     canonical,
@@ -85,6 +87,15 @@ def test_every_learner_is_in_the_built_in_portfolio() -> None:
     strategies = built_in(toy_learners())
     assert {s.learner for s in strategies} == set(toy_learners())
     assert all(is_valid(s, toy_learners()) for s in strategies)
+
+
+@pytest.mark.parametrize("kind", list(TaskKind))
+def test_the_built_in_portfolio_is_known_to_the_learners_of_the_package(kind: TaskKind) -> None:
+    learners = available_learners("table", kind)
+    strategies = built_in(learners)
+    listed = [name for name, _ in BUILT_IN if name in learners]
+    assert [s.learner for s in strategies[: len(listed)]] == listed
+    assert all(is_valid(s, learners) for s in strategies)
 
 
 def test_canonical_records_have_one_order() -> None:

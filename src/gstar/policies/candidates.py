@@ -37,10 +37,23 @@ BUILT_IN: Final[tuple[tuple[str, Mapping[str, Any]], ...]] = (
     ("linear", {}),
     ("xgboost", {}),
     ("random_forest", {}),
+    ("lightgbm", {"leaves": 8, "min_leaf": 20, "feature_share": 0.5, "l2": 10.0}),
     ("kernel", {}),
+    ("catboost", {"depth": 8, "rate": 0.05, "l2": 5.0}),
+    ("lightgbm", {"extra": True, "leaves": 64, "rate": 0.03}),
+    ("extra_trees", {"max_features": 1.0, "min_leaf": 2, "categories": "target"}),
+    ("linear", {"numbers": "spline", "strength": 0.1}),
+    ("xgboost", {"depth": 8, "rate": 0.03, "min_child": 5.0, "feature_share": 0.5}),
     ("neighbors", {}),
+    ("lightgbm", {"leaves": 128, "rate": 0.03, "min_leaf": 20, "feature_share": 0.5}),
+    ("catboost", {"depth": 4, "rate": 0.1}),
+    ("random_forest", {"max_features": 0.33, "min_leaf": 3}),
+    ("linear", {"penalty": "elastic"}),
+    ("kernel", {"reach": 0.3, "strength": 0.01}),
 )
-"""The order in which a newcomer tries things: learner and what differs from its defaults."""
+"""What is tried in which order while nothing is known: learner and what differs from its defaults.
+
+Good ones first, then different ones; what a learner no longer knows is left out."""
 
 
 def learners_for(context: Context, given: Mapping[str, LearnerFacts] | None = None) -> dict[str, LearnerFacts]:
