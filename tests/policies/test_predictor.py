@@ -116,6 +116,7 @@ def test_pending_strategies_change_the_doubt_and_not_the_expectation() -> None:
     pending = _believe(predictor, profiles, [0, 1, 2], [0.8, 0.7], pending=1)
     np.testing.assert_allclose(alone.mean, pending.mean)
     assert pending.deviation[2] < 0.7 * alone.deviation[2]
+    np.testing.assert_allclose(pending.incumbent, np.maximum(alone.incumbent, alone.means[:, 2]))
     assert pending.redundancy[2] == pytest.approx(1.0)
     assert np.all(pending.redundancy >= alone.redundancy)
 
@@ -151,12 +152,11 @@ def test_expected_improvement_is_the_mean_of_the_gain() -> None:
 def test_an_unrecorded_strategy_borrows_from_those_like_it() -> None:
     records = toy_records(60, holes=0.0)
     predictor, profiles = _predictor(records)
-    twin = profiles.codes.take(np.array([4]))
-    stranger = type(twin)(twin.learner, twin.vectors, twin.identity + np.uint64(1))
-    borrowed = predictor.profiles(stranger)
-    away = np.linalg.norm(borrowed.loadings[0] - profiles.loadings[4])
-    assert 0 < away < 0.5 * np.linalg.norm(profiles.loadings[4])
-    assert borrowed.deviation[0] > profiles.deviation[4]
+    codes = profiles.codes
+    borrowed = predictor.profiles(type(codes)(codes.learner, codes.vectors, codes.identity + np.uint64(1)))
+    away = np.linalg.norm(borrowed.loadings - profiles.loadings)
+    assert 0 < away < 0.4 * np.linalg.norm(profiles.loadings)
+    assert np.all(borrowed.deviation > profiles.deviation)
 
 
 def test_a_recorded_strategy_keeps_its_own_mean() -> None:

@@ -55,6 +55,8 @@ STEP_BUILT_IN: Final = 0.03
 """The built-in portfolio counts as one task on which its strategies scored 0.9, 0.87, 0.84, ..."""
 WINSOR: Final = 4.0
 """Scores further below the median than this times the distance from median to best are moved up to there."""
+N_KEPT: Final = 5
+"""A candidate is redundant if it is like one of the best so many in hand."""
 _GRID: Final = 31
 _MIN_PAIRS: Final = 5
 
@@ -97,7 +99,7 @@ class Belief:
         weights: ``(B,)`` probabilities of B scales of the task.
         means: ``(B, C)`` expected scores under each.
         deviation: ``(C,)`` given the scale.
-        incumbent: ``(B,)`` expected score of the best so far; -1 while nothing completed.
+        incumbent: ``(B,)`` expected score of the best so far, running ones included; -1 while there is none.
         redundancy: ``(C,)`` in [0, 1]: how alike a candidate is to the best so far.
         noise: Deviation of a validation score around the true one.
         factors: ``(K,)`` expected factors of the task.
@@ -210,35 +212,29 @@ class Predictor:
         """
         n = len(raw)
         start = self.outlook.predict(meta_features)
-        seen = tried.take(np.arange(n))
-        mean_c, mean_s = candidates.mean + candidates.loadings @ start, seen.mean + seen.loadings @ start
-        noise = NOISE_SHARE * seen.deviation**2
-        cross = self._covariance(candidates, tried)  # (C, n + pending)
-        latent = self._covariance(tried, tried)
-        root = np.linalg.cholesky(latent[:n, :n] + np.diag(noise) + 1e-9 * np.eye(n))
-        weights, scales, residual_by_scale, residual = self._locate(raw, root, mean_s)
-        gain = _solve(root, cross[:, :n].T).T  # (C, n)
-        means = mean_c + np.outer(1 / scales, gain @ residual_by_scale) + gain @ residual
-        gain_seen = _solve(root, latent[:n, :n]).T
-        at_seen = mean_s + np.outer(1 / scales, gain_seen @ residual_by_scale) + gain_seen @ residual
-        in_hand = np.isfinite(raw) & (np.arange(n) < n - recalled)
-        incumbent = at_seen[:, in_hand].max(axis=1) if in_hand.any() else np.full(len(weights), FLOOR)
-        variance = self._own_variance(candidates) - self._explained(cross, latent, tried, n, pending)
-        best = int(np.argmax(np.where(in_hand, weights @ at_seen, -np.inf))) if in_hand.any() else -1
-        variance = variance + self._location_variance(root, raw, gain, gain_seen[best] if best >= 0 else None)
-        kept = np.flatnonzero(in_hand)
-        kept = kept[np.argsort(-(weights @ at_seen)[kept], kind="stable")][:5]
-        kept = np.r_[kept, np.arange(n, n + pending)]
-        shift = _solve(root, (seen.loadings @ self.outlook.covariance)).T if n else np.empty((self.rank, 0))
-        average = residual_by_scale * float(weights @ (1 / scales)) + residual
+        cross, latent = self._covariance(candidates, tried), self._covariance(tried, tried)
+        noise = np.diag(NOISE_SHARE * tried.deviation**2 + 1e-9)
+        root = np.linalg.cholesky((latent + noise)[:n, :n])
+        expected = tried.mean + tried.loadings @ start
+        seen = _locate(raw, root, expected[:n], self._scale_prior)
+        gain, gain_tried = _solve(root, cross[:, :n].T).T, _solve(root, latent[:, :n].T).T
+        means = candidates.mean + candidates.loadings @ start + seen.moves(gain)  # (B, C)
+        at_tried = expected + seen.moves(gain_tried)  # (B, n + pending)
+        counts = np.r_[np.isfinite(raw) & (np.arange(n) < n - recalled), np.ones(pending, bool)]
+        ranked = np.argsort(-np.where(counts, seen.weights @ at_tried, -np.inf), kind="stable")[: int(counts.sum())]
+        explained = np.sum(_solve(np.linalg.cholesky(latent + noise), cross.T) ** 2, axis=0)
+        variance = self._own_variance(candidates) - explained
+        if len(ranked):
+            variance = variance + seen.location_variance(gain - gain_tried[ranked[0]])
+        shift = _solve(root, tried.loadings[:n] @ self.outlook.covariance)  # (n, K)
         return Belief(
-            weights,
+            seen.weights,
             means,
             np.sqrt(np.maximum(variance, 1e-6)),
-            incumbent,
-            self._redundancy(candidates, tried, cross, latent, kept),
+            at_tried[:, ranked].max(axis=1) if len(ranked) else np.full(len(means), FLOOR),
+            self._redundancy(candidates, cross, latent, ranked[:N_KEPT]),
             float(np.sqrt(NOISE_SHARE * self._typical)),
-            start + shift @ average,
+            start + seen.average @ shift,
         )
 
     def _measure_likeness(self, table: Array) -> float:
@@ -278,47 +274,7 @@ class Predictor:
         common = np.einsum("pk,kl,pl->p", profiles.loadings, self.outlook.covariance, profiles.loadings)
         return np.asarray(common + (1 - NOISE_SHARE) * profiles.deviation**2)
 
-    def _explained(self, cross: Array, latent: Array, tried: Profiles, n: int, pending: int) -> Array:
-        """Returns ``(C,)`` how much variance the tried and the pending strategies take away."""
-        full = latent + np.diag(NOISE_SHARE * tried.deviation**2) + 1e-9 * np.eye(n + pending)
-        return np.asarray(np.sum(_solve(np.linalg.cholesky(full), cross.T) ** 2, axis=0))
-
-    def _locate(self, raw: Array, root: Array, mean: Array) -> tuple[Array, Array, Array, Array]:
-        """Weighs the scales of the task.
-
-        Returns:
-            ``(B,)`` weights, ``(B,)`` scales b, and two ``(n,)`` vectors u and w such that u / b + w are the
-            whitened residuals of the history under scale b, at the best location.
-        """
-        done = np.isfinite(raw)
-        failed = _solve(root, np.where(done, 0.0, FLOOR) - mean)
-        if not done.any():
-            return np.ones(1), np.ones(1), np.zeros(len(raw)), failed
-        ones = _solve(root, done.astype(float))
-        y = _winsorise(np.where(done, raw, 0.0), done)
-        centre = float(np.median(y[done]))
-        centred = np.where(done, y - centre, 0.0)
-        c0, c1, d = self._scale_prior
-        expected = c0 + c1 * np.log(abs(centre) + 1e-12)
-        logs = expected + d * np.linspace(-4, 4, _GRID)
-        spread = float(np.ptp(y[done]))
-        if spread > 0:
-            logs = np.union1d(logs, np.log(spread) + np.linspace(-1.5, 1.5, 7))
-        u, w = (x - ones * (ones @ x) / (ones @ ones) for x in (_solve(root, centred), failed))
-        rest = np.sum((np.exp(-logs)[:, None] * u + w) ** 2, axis=1)
-        evidence = -(done.sum() - 1) * logs - 0.5 * rest - 0.5 * ((logs - expected) / d) ** 2
-        weights = np.exp(evidence - evidence.max()) * np.gradient(logs)
-        keep = weights > 1e-6 * weights.max()
-        return weights[keep] / weights[keep].sum(), np.exp(logs[keep]), u, w
-
-    def _location_variance(self, root: Array, raw: Array, gain: Array, at_best: Array | None) -> Array:
-        """Returns ``(C,)`` what not knowing the location adds to the variance of a difference to the best."""
-        if at_best is None:
-            return np.zeros(len(gain))
-        ones = _solve(root, np.isfinite(raw).astype(float))
-        return np.asarray((gain @ ones - at_best @ ones) ** 2 / (ones @ ones))
-
-    def _redundancy(self, candidates: Profiles, tried: Profiles, cross: Array, latent: Array, kept: Array) -> Array:
+    def _redundancy(self, candidates: Profiles, cross: Array, latent: Array, kept: Array) -> Array:
         """Returns ``(C,)`` the largest correlation of true scores over tasks with a kept strategy."""
         if not len(kept):
             return np.zeros(len(cross))
@@ -326,11 +282,64 @@ class Predictor:
         return np.asarray(np.clip(cross[:, kept] / np.maximum(deviation, 1e-12), 0.0, 1.0).max(axis=1))
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Is what n results say under each of B scales of the task, whitened by the root of their covariance.
+
+    Args:
+        weights: ``(B,)`` probabilities of the scales.
+        scales: ``(B,)``.
+        scaled, fixed: ``(n,)``: scaled / scale + fixed is what was not expected, at the best location.
+        ones: ``(n,)`` whitened effect of the location.
+    """
+
+    weights: Array
+    scales: Array
+    scaled: Array
+    fixed: Array
+    ones: Array
+
+    @property
+    def average(self) -> Array:
+        """``(n,)`` what was not expected, over all scales."""
+        return np.asarray(self.scaled * (self.weights @ (1 / self.scales)) + self.fixed)
+
+    def moves(self, gain: Array) -> Array:
+        """Returns ``(B, C)`` by how much expectations of strategies with whitened covariances ``(C, n)`` move."""
+        return np.asarray(np.outer(1 / self.scales, gain @ self.scaled) + gain @ self.fixed)
+
+    def location_variance(self, difference: Array) -> Array:
+        """Returns ``(C,)`` what not knowing the location adds to the variance of differences."""
+        weight = float(self.ones @ self.ones)
+        return np.asarray((difference @ self.ones) ** 2 / weight if weight else np.zeros(len(difference)))
+
+
+def _locate(raw: Array, root: Array, expected: Array, scale_prior: tuple[float, float, float]) -> _Seen:
+    """Integrates out the location of a task and weighs its scales."""
+    done = np.isfinite(raw)
+    failed = _solve(root, np.where(done, 0.0, FLOOR) - expected)
+    ones = _solve(root, done.astype(float))
+    if not done.any():
+        return _Seen(np.ones(1), np.ones(1), np.zeros(len(raw)), failed, ones)
+    y = _winsorise(np.where(done, raw, 0.0), done)
+    centre, spread = float(np.median(y[done])), float(np.ptp(y[done]))
+    c0, c1, d = scale_prior
+    typical = c0 + c1 * np.log(abs(centre) + 1e-12)
+    logs = typical + d * np.linspace(-4, 4, _GRID)
+    if spread > 0:
+        logs = np.union1d(logs, np.log(spread) + np.linspace(-1.5, 1.5, 7))
+    centred = _solve(root, np.where(done, y - centre, 0.0))
+    scaled, fixed = (x - ones * (ones @ x) / (ones @ ones) for x in (centred, failed))
+    rest = np.sum((np.exp(-logs)[:, None] * scaled + fixed) ** 2, axis=1)
+    evidence = -(done.sum() - 1) * logs - 0.5 * rest - 0.5 * ((logs - typical) / d) ** 2
+    weights = np.exp(evidence - evidence.max()) * np.gradient(logs)
+    keep = weights > 1e-6 * weights.max()
+    return _Seen(weights[keep] / weights[keep].sum(), np.exp(logs[keep]), scaled, fixed, ones)
+
+
 def _solve(root: Array, right: Array) -> Array:
     """Returns root^-1 right for a lower triangular root."""
-    if not len(root):
-        return np.zeros(right.shape)
-    return np.asarray(np.linalg.solve(root, right))
+    return np.asarray(np.linalg.solve(root, right)) if len(root) else np.zeros(right.shape)
 
 
 def _winsorise(y: Array, done: Array) -> Array:

@@ -188,28 +188,31 @@ class PolicyContract:
             strategy = proposal.strategy
             learners[strategy.learner].space.validate(strategy.configuration)
             SELECTION_SPACE.validate(strategy.selection)
-            assert bool(strategy.schedule) == learners[strategy.learner].has_schedule
+            rated = learners[strategy.learner].has_schedule
+            assert bool(strategy.schedule) == rated, f"A schedule is for learners with a rate, got {strategy}."
             if strategy.schedule:
                 SCHEDULE_SPACE.validate(strategy.schedule)
-            assert strategy.selection["kind"] != "recent", "the rows have no order"
-            assert proposal.policy
-            assert proposal.policy_version
+            assert strategy.selection["kind"] != "recent", f"The rows have no order, got {strategy}."
+            assert proposal.policy, f"Expected the policy's name, got {proposal}."
+            assert proposal.policy_version, f"Expected the policy's version, got {proposal}."
 
     def test_proposes_something_new_first(self, policy_factory: PolicyFactory, records: Records) -> None:
         """A fresh task with a budget gets a proposal."""
-        assert policy_factory(records).ask([toy_context()], np.random.default_rng(0))[0] is not None
+        (proposal,) = policy_factory(records).ask([toy_context()], np.random.default_rng(0))
+        assert proposal is not None, "Expected a proposal for a fresh task with ten trials left, got None."
 
     def test_never_repeats(self, policy_factory: PolicyFactory, records: Records) -> None:
         """Neither a strategy of the history nor one that is running is proposed."""
         policy = policy_factory(records)
         episode = Episode(policy, seed=3)
         strategies = [p.strategy for p in _given(episode.run(12))]
-        assert len(set(strategies)) == len(strategies)
+        assert len(set(strategies)) == len(strategies), f"Expected different strategies, got {strategies}."
         half = len(strategies) // 2
         context = replace(episode.context, history=episode.context.history[:half], pending=tuple(strategies[half:]))
         for seed in range(4):
             (proposal,) = policy.ask([context], np.random.default_rng(seed))
-            assert proposal is None or proposal.strategy not in strategies
+            again = proposal is not None and proposal.strategy in strategies
+            assert not again, f"Expected nothing of the history and nothing pending, got {proposal}."
 
     @pytest.mark.parametrize("learners", [("ridge",), ("network", "trees")])
     def test_respects_the_learners(
@@ -217,31 +220,33 @@ class PolicyContract:
     ) -> None:
         """Only learners of the context are proposed."""
         proposals = _given(Episode(policy_factory(records), toy_context(learners=learners)).run(6))
-        assert proposals
-        assert {p.strategy.learner for p in proposals} <= set(learners)
+        named = {p.strategy.learner for p in proposals}
+        assert named, "Expected proposals, got none."
+        assert named <= set(learners), f"Expected learners among {learners}, got {named}."
 
     def test_log_probabilities_are_finite(self, policy_factory: PolicyFactory, records: Records) -> None:
         """The log-probability is a finite number."""
         for proposal in _given(Episode(policy_factory(records)).run(6)):
-            assert math.isfinite(proposal.log_prob)
+            assert math.isfinite(proposal.log_prob), f"Expected a finite log_prob, got {proposal}."
 
     def test_certain_choices_do_not_depend_on_the_seed(self, policy_factory: PolicyFactory, records: Records) -> None:
         """A log-probability of exactly 0 says that the choice was certain."""
         policy = policy_factory(records)
         asked = [policy.ask([toy_context()], np.random.default_rng(seed))[0] for seed in range(5)]
         if asked[0] is not None and asked[0].log_prob == 0.0:
-            assert len({p.strategy for p in asked if p is not None}) == 1
+            different = {p.strategy for p in asked if p is not None}
+            assert len(different) == 1, f"Expected one strategy where log_prob is 0, got {different}."
 
     def test_is_a_function_of_its_seed(self, policy_factory: PolicyFactory, records: Records) -> None:
         """Two policies made of the same records, asked the same with the same seed, say the same."""
         first, second = (Episode(policy_factory(records), seed=5).run(6) for _ in range(2))
-        assert _plain(first) == _plain(second)
+        _check_same(second, first, "the same seed")
 
     def test_order_of_records_does_not_matter(self, policy_factory: PolicyFactory, records: Records) -> None:
         """Tasks and strategies may come in any order."""
         shuffled = _shuffled(records, np.random.default_rng(1))
         first, second = (Episode(policy_factory(r), seed=7).run(6) for r in (records, shuffled))
-        assert _plain(first) == _plain(second)
+        _check_same(second, first, "the same records in another order")
 
     def test_many_contexts_are_asked_one_by_one(self, policy_factory: PolicyFactory, records: Records) -> None:
         """Asking several contexts at once draws from the stream as asking them in order does."""
@@ -249,20 +254,21 @@ class PolicyContract:
         contexts = [toy_context(), toy_context(learners=("ridge",)), toy_context(n_rows=50)]
         together = policy.ask(contexts, np.random.default_rng(2))
         rng = np.random.default_rng(2)
-        assert _plain(together) == _plain([policy.ask([c], rng)[0] for c in contexts])
+        _check_same(together, [policy.ask([c], rng)[0] for c in contexts], "several contexts at once")
 
     def test_all_failed(self, policy_factory: PolicyFactory, records: Records) -> None:
         """When all that was tried failed, it still proposes something valid and new."""
         episode = Episode(policy_factory(records), score=lambda strategy: None)
         proposals = episode.run(6)
-        assert all(p is not None for p in proposals)
+        assert None not in proposals, f"Expected six proposals although all failed, got {proposals}."
 
     @pytest.mark.parametrize("spent", [{"trials_left": 0}, {"trials_left": None, "budget_left_s": 0.0}])
     def test_stops_when_the_budget_is_spent(
         self, policy_factory: PolicyFactory, records: Records, spent: dict[str, float | None]
     ) -> None:
         """Nothing is proposed when nothing is left."""
-        assert policy_factory(records).ask([toy_context(**spent)], np.random.default_rng(0)) == [None]
+        (proposal,) = policy_factory(records).ask([toy_context(**spent)], np.random.default_rng(0))
+        assert proposal is None, f"Expected None when the budget is spent, got {proposal}."
 
     def test_survives_odd_scores(self, policy_factory: PolicyFactory, records: Records) -> None:
         """Equal, huge and tiny scores are scores."""
@@ -270,7 +276,7 @@ class PolicyContract:
             left = iter(scores)
             episode = Episode(policy_factory(records), score=lambda strategy, left=left: next(left))  # type: ignore[misc]
             for proposal in _given(episode.run(len(scores))):
-                assert math.isfinite(proposal.log_prob)
+                assert math.isfinite(proposal.log_prob), f"Expected a finite log_prob, got {proposal}."
 
     def test_tell_returns_statistics(self, policy_factory: PolicyFactory, records: Records) -> None:
         """`tell` takes trials, also failed ones and none, and returns numbers by name."""
@@ -280,7 +286,8 @@ class PolicyContract:
         failed = toy_trial(episode.context.history[0].proposal, None)
         for trials in ((), (*episode.context.history, failed)):
             statistics = policy.tell(trials)
-            assert all(isinstance(k, str) and isinstance(v, float) for k, v in statistics.items())
+            numbers = all(isinstance(k, str) and isinstance(v, float) for k, v in statistics.items())
+            assert numbers, f"Expected floats by name, got {statistics}."
 
     def test_ask_changes_nothing(self, policy_factory: PolicyFactory, records: Records) -> None:
         """Asking the same twice gives the same twice: the state of a task is its history."""
@@ -288,7 +295,7 @@ class PolicyContract:
         context = toy_context()
         first = policy.ask([context], np.random.default_rng(4))
         policy.ask([toy_context(n_rows=5000)], np.random.default_rng(5))
-        assert _plain(policy.ask([context], np.random.default_rng(4))) == _plain(first)
+        _check_same(policy.ask([context], np.random.default_rng(4)), first, "the same question")
 
 
 def _given(proposals: list[Proposal | None]) -> list[Proposal]:
@@ -297,6 +304,10 @@ def _given(proposals: list[Proposal | None]) -> list[Proposal]:
 
 def _plain(proposals: list[Proposal | None]) -> list[tuple[Strategy, float] | None]:
     return [None if p is None else (p.strategy, p.log_prob) for p in proposals]
+
+
+def _check_same(found: list[Proposal | None], expected: list[Proposal | None], of: str) -> None:
+    assert _plain(found) == _plain(expected), f"Expected of {of} the same proposals, {expected}, got {found}."
 
 
 def _shuffled(records: Records, rng: np.random.Generator) -> Records:
