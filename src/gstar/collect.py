@@ -27,6 +27,7 @@ from gstar.metafeatures import compute
 from gstar.metric import TaskKind
 from gstar.policies.candidates import make_strategy
 from gstar.reading import make_task
+from gstar.space import Scalar
 from gstar.strategy import Strategy
 from gstar.task import Task
 from gstar.trial import Proposal, Trial
@@ -80,21 +81,47 @@ def read_manifest(folder: Path) -> list[TaskFile]:
         raise DataError(f"Expected {manifest} with columns name, file, target, task; {error!r}.") from error
 
 
-def strategies_to_try(learners: Mapping[str, AbstractLearner], *, per_learner: int, seed: int) -> list[Strategy]:
-    """Returns each learner's default, then draws from its space, learners in turn.
+CONTRASTS: Final[tuple[tuple[str, Mapping[str, Scalar]], ...]] = (
+    ("lightgbm", {}),
+    ("catboost", {}),
+    ("extra_trees", {}),
+    ("linear", {}),
+    ("xgboost", {}),
+    ("random_forest", {}),
+    ("kernel", {}),
+    ("linear", {"numbers": "quantile"}),
+    ("lightgbm", {"extra": True, "rate": 0.1}),
+    ("catboost", {"rate": 0.15, "rounds": 300, "depth": 4}),
+    ("extra_trees", {"max_features": 1.0}),
+    ("neighbors", {}),
+    ("xgboost", {"depth": 3, "rate": 0.15}),
+    ("random_forest", {"max_features": "sqrt", "min_leaf": 1}),
+    ("kernel", {"reach": 2.5, "strength": 1e-4}),
+    ("linear", {"numbers": "standard", "categories": "target"}),
+    ("lightgbm", {"leaves": 8, "rate": 0.1, "min_leaf": 5}),
+    ("catboost", {"categories": "onehot", "rate": 0.06, "depth": 7}),
+    ("extra_trees", {"min_leaf": 5, "categories": "target"}),
+    ("linear", {"strength": 0.1}),
+    ("xgboost", {"depth": 8, "min_child": 5.0, "feature_share": 0.5, "categories": "ordinal"}),
+    ("lightgbm", {"leaves": 64, "rate": 0.03, "feature_share": 0.4, "min_leaf": 20}),
+    ("neighbors", {"neighbors": 40, "numbers": "standard", "distance": 2}),
+    ("linear", {"numbers": "quantile", "strength": 1.0}),
+    ("random_forest", {"max_features": 1.0, "min_leaf": 5, "categories": "target"}),
+    ("catboost", {"rate": 0.04, "rounds": 1000, "l2": 8.0}),
+    ("kernel", {"reach": 0.5, "strength": 0.01, "numbers": "standard"}),
+    ("lightgbm", {"categories": "target", "row_share": 0.7, "l2": 10.0}),
+    ("extra_trees", {"max_features": "sqrt", "min_leaf": 1, "trees": 250}),
+    ("linear", {"strength": 0.001, "categories": "target"}),
+    ("xgboost", {"rate": 0.03, "depth": 6, "row_share": 0.6, "l2": 5.0}),
+    ("catboost", {"noise": 4.0, "feature_share": 0.5, "depth": 5}),
+)
+"""What to try on every task: the learners' defaults first, then what differs from them on purpose."""
 
-    Args:
-        learners: Name to learner.
-        per_learner: How many of each, the default included; a learner with few choices has fewer.
-        seed: Seed of the draws.
-    """
-    rng = np.random.default_rng(seed)
-    found: dict[Strategy, None] = {}
-    for i in range(per_learner):
-        for name, learner in learners.items():
-            configuration = learner.space.default() if i == 0 else learner.space.sample(rng)
-            found[make_strategy(name, learner, configuration)] = None
-    return list(found)
+
+def strategies_to_try(learners: Mapping[str, AbstractLearner]) -> list[Strategy]:
+    """Returns the `CONTRASTS` of the learners at hand, each once."""
+    made = [make_strategy(name, learners[name], changes) for name, changes in CONTRASTS if name in learners]
+    return list(dict.fromkeys(made))
 
 
 def collect(

@@ -21,17 +21,12 @@ from gstar.space import Categorical, Parameter, Scalar
 
 Array: TypeAlias = np.ndarray
 
-NUMBERS: Final = Categorical(("standard", "quantile", "spline"))
-CATEGORIES: Final = Categorical(("onehot", "target"))
 MAX_ONEHOT: Final = 60
 SPLINE_KNOTS: Final = 6
 MAX_SPLINE_COLUMNS: Final = 120
 TEXT_COMPONENTS: Final = 12
 CLIP: Final = 8.0
 _DAY_S: Final = 86_400.0
-
-SMOOTH_ENCODING: Final[dict[str, Parameter]] = {"numbers": NUMBERS, "categories": CATEGORIES}
-"""Choices for models that want scaled numbers without gaps."""
 
 TREE_ENCODING: Final[dict[str, Parameter]] = {"categories": Categorical(("ordinal", "target", "onehot"))}
 """Choices for models that split on thresholds and know what to do with gaps."""

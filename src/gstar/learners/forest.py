@@ -21,8 +21,8 @@ ROWS_PER_LEAF: Final = 4000
 
 _SHARED: Final[dict[str, Parameter]] = {
     "trees": Integer(50, 300, log=True, default=120),
-    "max_features": Categorical(("sqrt", 0.33, 0.6, 1.0), default="sqrt"),
-    "min_leaf": Integer(1, 20, log=True, default=1),
+    "max_features": Categorical(("sqrt", 0.33, 0.6, 1.0), default=0.6),
+    "min_leaf": Integer(1, 20, log=True, default=2),
     "target": Categorical(("standard", "log"), default="standard"),
     **TREE_ENCODING,
 }
@@ -56,7 +56,11 @@ class RandomForest(AbstractFitted):
     name: ClassVar[str] = "random_forest"
     steps_per_check: ClassVar[int] = 20
     space: ClassVar[Space] = Space(
-        {**_SHARED, "sample": Real(0.3, 1.0, default=1.0)},
+        {
+            **_SHARED,
+            "max_features": Categorical(("sqrt", 0.33, 0.6, 1.0), default=0.33),
+            "sample": Real(0.3, 1.0, default=1.0),
+        },
     )
 
     def encoding(self, spec: TrainingSpec, table: Table) -> Mapping[str, Scalar]:

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from gstar.encoding import SMOOTH_ENCODING
 from gstar.inputs import Table
 from gstar.learner import TrainingSpec
 from gstar.learners.fitted import AbstractFitted
@@ -38,7 +37,7 @@ class Kernel(AbstractFitted):
     )
 
     def encoding(self, spec: TrainingSpec, table: Table) -> Mapping[str, Scalar]:
-        return {name: spec.configuration[name] for name in SMOOTH_ENCODING}
+        return {name: spec.configuration[name] for name in ("numbers", "categories")}
 
     def estimator(self, spec: TrainingSpec, matrix: Array) -> Any:
         from sklearn.kernel_approximation import Nystroem

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from gstar.encoding import SMOOTH_ENCODING
 from gstar.inputs import Table
 from gstar.learner import TrainingSpec
 from gstar.learners.fitted import AbstractFitted
@@ -29,13 +28,14 @@ class Linear(AbstractFitted):
             "penalty": Categorical(("ridge", "elastic")),
             "l1_share": Real(0.05, 0.95, default=0.5),
             "target": Categorical(("standard", "log"), default="log"),
-            **SMOOTH_ENCODING,
+            "numbers": Categorical(("spline", "standard", "quantile")),
+            "categories": Categorical(("onehot", "target")),
         },
         {"l1_share": Condition("penalty", ("elastic",))},
     )
 
     def encoding(self, spec: TrainingSpec, table: Table) -> Mapping[str, Scalar]:
-        return {name: spec.configuration[name] for name in SMOOTH_ENCODING}
+        return {name: spec.configuration[name] for name in ("numbers", "categories")}
 
     def estimator(self, spec: TrainingSpec, matrix: Array) -> Any:
         from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge, SGDClassifier
