@@ -233,7 +233,12 @@ class _Desk:
         """Tries what the policy proposes until the budget is spent; returns why it stopped."""
         features = compute(self.task)
         self.remember(lambda: self.experience.add_task(self.task, features))
-        settings = {"budget_s": self.budget.seconds, "trials": self.budget.trials, "seed": self.seed}
+        settings = {
+            "metric": self.task.metric.name,
+            "budget_s": self.budget.seconds,
+            "trials": self.budget.trials,
+            "seed": self.seed,
+        }
         self.run_id = str(self.remember(lambda: self.experience.start_run(self.task.fingerprint, settings)) or "")
         chooser = self.policy(policy)
         rng = np.random.default_rng(self.seed)
