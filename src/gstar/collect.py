@@ -167,7 +167,11 @@ def collect(
                 todo = [s for s in strategies.get(task.kind, ())[first : first + ROUND] if s not in done]
                 if todo:
                     experience.add_task(task, compute(task), family=file.family)
-                    experience.append(_try(task, todo, executor, trial_s=trial_s, seed=seed))
+                    run = experience.start_run(task.fingerprint, {"collect": first, "seed": seed})
+                    begin = time.monotonic()
+                    experience.append(_try(task, todo, executor, trial_s=trial_s, seed=seed, run=run))
+                    seconds = time.monotonic() - begin
+                    experience.finish_run(run, status="completed", score=None, seconds=seconds, summary={})
                     made += len(todo)
                     report(f"{file.name}: {len(todo)} strategies from {first}, {end - time.monotonic():.0f} s left")
     return made
@@ -182,7 +186,7 @@ def _load(file: TaskFile, max_rows: int, seed: int) -> Task:
 
 
 def _try(
-    task: Task, strategies: Sequence[Strategy], executor: ProcessExecutor, *, trial_s: float, seed: int
+    task: Task, strategies: Sequence[Strategy], executor: ProcessExecutor, *, trial_s: float, seed: int, run: str
 ) -> list[Trial]:
     """Tries strategies on one task, side by side, all on the same hold-out rows."""
     folds = plan_folds(task, folds=1, fraction=VALIDATION_FRACTION, seed=seed)
@@ -203,4 +207,4 @@ def _try(
             )
             for number, strategy in enumerate(strategies)
         ]
-        return [end_inner(s, task, task.target[folds[0][1]], folds=1) for s in started]
+        return [end_inner(s, task, task.target[folds[0][1]], folds=1, run=run) for s in started]
