@@ -1,12 +1,15 @@
 """Cores and memory as the container, the scheduler and the mask allow (fault R4)."""
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from gstar.machine import cores, memory_limit_mb
+from gstar.machine import cores, memory_limit_mb, startup_s
 
 TOTAL_MB = psutil.virtual_memory().total / 2**20
 
@@ -93,3 +96,27 @@ def test_memory_honours_the_scheduler(tmp_path):
 def test_this_machine_has_something():
     assert 1 <= cores() <= 16
     assert 0 < memory_limit_mb() <= TOTAL_MB
+
+
+def stat_of(age_s: float) -> str:
+    ticks = int((time.clock_gettime(time.CLOCK_BOOTTIME) - age_s) * os.sysconf("SC_CLK_TCK"))
+    return f"7 (a ) b) S {' '.join('0' for _ in range(18))} {ticks} 0 0"
+
+
+@pytest.mark.parametrize(("age_s", "expected_s"), [(1.5, 1.5), (3600, 0.0)])
+def test_startup_is_told_unless_the_process_is_too_old(tmp_path, age_s, expected_s):
+    fake_cgroup(tmp_path, {"proc/self/stat": stat_of(age_s)})
+    assert startup_s(root=tmp_path) == pytest.approx(expected_s, abs=1.0)
+
+
+@pytest.mark.parametrize("stat", ["", "7 (x) S 1", "7 (x) S " + "x " * 30])
+def test_startup_is_unknown_without_proc(tmp_path, stat):
+    fake_cgroup(tmp_path, {"proc/self/stat": stat})
+    assert startup_s(root=tmp_path) == 0.0
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells when a process began")
+def test_startup_of_a_real_process():
+    code = "import time; time.sleep(0.2); from gstar.machine import startup_s; print(startup_s())"
+    told = float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+    assert told == 0.0 or told >= 0.2

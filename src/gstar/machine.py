@@ -1,4 +1,4 @@
-"""What this process may use of the machine: cores and memory.
+"""What this process may use of the machine: cores and memory, and how old it is.
 
 The machine's own numbers are only upper bounds: a container, a scheduler or an affinity
 mask may allow less, and a run that believes the machine is slow at best and killed at worst.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,9 @@ from typing import Final
 import psutil
 
 ROOT: Final = Path("/")
+LONGEST_STARTUP_S: Final = 5.0
+"""A process that is older did something else before."""
+
 _MIB: Final = 2**20
 
 
@@ -45,6 +49,23 @@ def memory_limit_mb(*, root: Path = ROOT, environ: Mapping[str, str] = os.enviro
     known = [psutil.virtual_memory().total / _MIB, *_memory_limits(root)]
     slurm_mb = _positive(environ.get("SLURM_MEM_PER_NODE", ""))
     return min(known if slurm_mb is None else [*known, slurm_mb])
+
+
+def startup_s(*, root: Path = ROOT) -> float:
+    """Returns how long ago this process was started, so that a budget can count its start-up.
+
+    0 where that cannot be known: without ``/proc``, and in a process that was something else
+    before, such as a shell that replaced itself.
+
+    Args:
+        root: Where ``proc`` is, for tests.
+    """
+    try:
+        began_s = int(_read(root / "proc/self/stat").rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - began_s
+    except (IndexError, ValueError, AttributeError, OSError):
+        return 0.0
+    return age_s if 0.0 <= age_s <= LONGEST_STARTUP_S else 0.0
 
 
 def _affinity() -> int:

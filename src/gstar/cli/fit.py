@@ -1,0 +1,242 @@
+"""``gstar fit``: a table in, a model out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gstar.cli import options
+from gstar.cli.files import check_model_output
+from gstar.cli.screen import say, show_facts, show_json, show_table
+from gstar.cli.text import duration, number, size
+from gstar.errors import NoModelError, StorageError
+
+if TYPE_CHECKING:
+    from gstar.cli.display import Display
+    from gstar.cli.interrupts import Interrupts
+    from gstar.model import Model
+    from gstar.search import Event, SearchResult
+    from gstar.settings import Settings
+    from gstar.task import Task
+    from gstar.trial import Trial
+
+
+def fit(
+    ctx: typer.Context,
+    data: options.Data,
+    target: options.Target,
+    *,
+    budget: options.Budget = None,
+    trials: Annotated[
+        str | None,
+        typer.Option("--trials", metavar="N", help="Strategies to try, instead of a time; such a fit repeats exactly."),
+    ] = None,
+    metric: options.Metric = None,
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where the model goes.")] = "model.gstar",
+    ordered_by: options.OrderedBy = None,
+    group_by: options.GroupBy = None,
+    experience: options.Place = None,
+    policy: options.Policy = None,
+    learners: options.Learners = None,
+    workers: Annotated[
+        str | None, typer.Option("--workers", metavar="N", help="Trials side by side. Default: one per core.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option("--memory", metavar="SIZE", help="Memory for one trial: 4GiB. Default: a fair share.")
+    ] = None,
+    seed: Annotated[
+        str | None, typer.Option("--seed", metavar="N", help="Seed of everything random. Default: 0.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line for every trial, and why.")] = False,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Fits a model to a table within a budget, and remembers every trial.
+
+    Example: gstar fit train.csv --target churn --budget 60s --out churn.gstar
+    """
+    from gstar.cli.display import display
+    from gstar.cli.interrupts import Interrupts
+    from gstar.reading import make_task
+
+    settings = options.given(
+        budget=budget,
+        trials=trials,
+        metric=metric,
+        experience=experience,
+        policy=policy,
+        learners=learners,
+        workers=workers,
+        memory=memory,
+        seed=seed,
+    )
+    check_model_output(Path(out))
+    with Interrupts() as interrupts:
+        task = make_task(data, target=target, metric=settings["metric"], ordered_by=ordered_by, group_by=group_by)
+        for note in () if quiet else task.notes:
+            say(f"Note: {note}")
+        shown = display(quiet=quiet, verbose=verbose)
+        result = _search(task, settings, _Watch(shown, interrupts), started=ctx.obj.at, quiet=quiet)
+        for note in result.notes[len(task.notes) :]:
+            say(f"Note: {note}")
+        path = _save(replace(result.model, info={**result.model.info, "target": target}), Path(out))
+    if json:
+        show_json(_as_json(result, task, path))
+    else:
+        _report(result, task, path, settings)
+    if interrupts.exit_code:
+        raise typer.Exit(interrupts.exit_code)
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Passes events on, and notes when the search is over, so that an interrupt no longer ends it."""
+
+    shown: Display
+    interrupts: Interrupts
+
+    def notify(self, event: Event) -> None:
+        """Is called by the search."""
+        self.interrupts.searching = event.kind not in ("ensembling", "done")
+        self.shown.notify(event)
+
+
+def _search(task: Task, settings: Settings, watch: _Watch, *, started: float, quiet: bool) -> SearchResult:
+    from gstar.search import search
+
+    with options.opened(settings, tell_first_use=not quiet) as remembered, watch.shown:
+        try:
+            return search(
+                task,
+                budget_s=settings.budget_s,
+                trials=settings.trials,
+                policy=settings["policy"],
+                experience=remembered,
+                seed=settings["seed"],
+                workers=settings["workers"],
+                memory_mb=settings["memory"],
+                learners=settings["learners"],
+                listener=watch,
+                started=started,
+            )
+        except NoModelError:
+            if watch.interrupts.received:
+                raise KeyboardInterrupt from None
+            raise
+
+
+def _save(model: Model, path: Path) -> Path:
+    """Saves the model; if there is no room any more, elsewhere, so that the work is not lost."""
+    try:
+        model.save(path)
+    except StorageError as error:
+        rescue = Path(tempfile.mkdtemp(prefix="gstar-rescued-")) / path.name
+        try:
+            model.save(rescue)
+        except StorageError:
+            raise error from None
+        raise StorageError(f"{error} The model was saved as {rescue} instead.") from error
+    return path
+
+
+def _report(result: SearchResult, task: Task, path: Path, settings: Settings) -> None:
+    """Prints the model, its score, what was tried and why, and what to do next."""
+    budget = f" of {duration(settings.budget_s)}" if settings.budget_s else ""
+    members = sorted((t for t in result.trials if t.number in result.weights), key=lambda t: -result.weights[t.number])
+    remembered = f"run {result.run[:8]} (gstar runs show {result.run[:8]})" if result.run else "not kept"
+    facts = [
+        ("Model", f"{path} ({size(path.stat().st_size)})"),
+        ("Task", _task_line(task)),
+        (
+            "Score",
+            f"{task.metric.name} {number(task.metric.published(result.score))} in validation ({_fidelity(result)})",
+        ),
+        ("Time", f"{duration(result.seconds)}{budget}: {result.stop_reason}"),
+        ("Tried", _tried_line(result.trials)),
+        *(("Failed", line) for line in _failure_lines(result.trials)),
+        ("Remembered", remembered if settings.mode == "on" else f"not kept (--experience {settings.mode})"),
+    ]
+    show_facts(facts)
+    show_table(
+        ("share", "learner", task.metric.name, "time", "why"),
+        (
+            (
+                f"{result.weights[t.number]:.0%}",
+                t.strategy.learner,
+                number(None if t.score is None else task.metric.published(t.score)),
+                duration(t.cost_s),
+                t.proposal.reason or t.proposal.policy,
+            )
+            for t in members
+        ),
+        right=("share", task.metric.name, "time"),
+        title=f"The model is {'an ensemble of ' + str(len(members)) if len(members) > 1 else 'one strategy'}:",
+    )
+    show_facts([("", ""), ("Next", f"gstar predict {path} NEW.csv --out predictions.csv")])
+
+
+def _task_line(task: Task) -> str:
+    classes = f", {task.n_classes} classes" if task.n_classes else ""
+    return f"{task.kind}{classes}, {len(task)} rows, {task.inputs.n_features} columns used"
+
+
+def _fidelity(result: SearchResult) -> str:
+    return str(result.model.info.get("fidelity", ""))
+
+
+def _tried_line(trials: tuple[Trial, ...]) -> str:
+    counts = Counter(t.strategy.learner for t in trials if t.completed)
+    learners = ", ".join(f"{name} {n}" if n > 1 else name for name, n in counts.most_common())
+    return f"{len(trials)} strategies, {counts.total()} completed: {learners}"
+
+
+def _failure_lines(trials: tuple[Trial, ...]) -> list[str]:
+    causes = Counter((t.strategy.learner, t.status.value, t.error) for t in trials if not t.completed)
+    return [
+        f"{learner} {status.replace('_', ' ')}{f' ({n} times)' if n > 1 else ''}{': ' + error if error else ''}"
+        for (learner, status, error), n in causes.most_common(5)
+    ]
+
+
+def _as_json(result: SearchResult, task: Task, path: Path) -> dict[str, Any]:
+    return {
+        "model": str(path),
+        "task": result.task,
+        "name": task.name,
+        "kind": task.kind.value,
+        "classes": list(task.classes),
+        "rows": len(task),
+        "metric": task.metric.name,
+        "score": task.metric.published(result.score),
+        "fidelity": _fidelity(result),
+        "seconds": result.seconds,
+        "stop_reason": result.stop_reason,
+        "interrupted": result.interrupted,
+        "run": result.run,
+        "notes": list(result.notes),
+        "trials": [trial_json(t, task.metric.published, result.weights.get(t.number, 0.0)) for t in result.trials],
+    }
+
+
+def trial_json(trial: Trial, published: Any, weight: float | None = None) -> dict[str, Any]:
+    """Returns a trial as JSON values, its score as users know it."""
+    return {
+        "number": trial.number,
+        "learner": trial.strategy.learner,
+        "status": trial.status.value,
+        "score": None if trial.score is None else published(trial.score),
+        "metric": trial.metric,
+        "fidelity": trial.fidelity,
+        "weight": weight,
+        "seconds": trial.cost_s,
+        "memory_mb": trial.memory_mb,
+        "reason": trial.proposal.reason,
+        "error": trial.error,
+        "strategy": trial.strategy.to_json(),
+    }

@@ -1,0 +1,83 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from gstar.cli.screen import say
+
+if TYPE_CHECKING:
+    from gstar.experience import Experience
+    from gstar.settings import Settings
+
+Data: TypeAlias = Annotated[
+    str, typer.Argument(metavar="DATA", help="A table: CSV, TSV, Parquet, ARFF or JSON lines, also with .gz.")
+]
+ModelFile: TypeAlias = Annotated[str, typer.Argument(metavar="MODEL", help="A model that `gstar fit` wrote.")]
+Target: TypeAlias = Annotated[str, typer.Option("--target", metavar="COL", help="The column to predict.")]
+Metric: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="roc_auc, log_loss, accuracy, balanced_accuracy, f1, rmse, mae, r2. Default: what fits the task.",
+    ),
+]
+OrderedBy: TypeAlias = Annotated[
+    str | None, typer.Option("--ordered-by", metavar="COL", help="Column of time: later rows validate.")
+]
+GroupBy: TypeAlias = Annotated[
+    str | None, typer.Option("--group-by", metavar="COL", help="Column whose groups must not straddle a split.")
+]
+Budget: TypeAlias = Annotated[
+    str | None, typer.Option("--budget", metavar="TIME", help="Time for everything: 60s, 5m, 1h30m. Default: 60s.")
+]
+Place: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--experience", metavar="on|off|frozen|URL", help="What is remembered, and where. Default: on."),
+]
+Policy: TypeAlias = Annotated[
+    str | None, typer.Option("--policy", metavar="NAME", help="gaussian, portfolio or random. Default: gaussian.")
+]
+Learners: TypeAlias = Annotated[
+    str | None, typer.Option("--learners", metavar="A,B", help="The learners that may be used. Default: all.")
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def given(**flags: Any) -> Settings:
+    """Returns the settings, flags first; None is a flag that was not given."""
+    from gstar.settings import settle
+
+    return settle(flags)
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, *, tell_first_use: bool = False) -> Iterator[Experience]:
+    """Yields the experience that the settings name; warnings become lines on stderr.
+
+    Args:
+        settings: They name its place and mode.
+        tell_first_use: Whether to say where it is kept if it is new.
+    """
+    from gstar.cli.text import without_password
+    from gstar.experience import Experience
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        experience = Experience.open(settings.experience, mode=settings.mode)
+    for warning in caught:
+        say(f"Warning: {warning.message}")
+    with experience:
+        if tell_first_use and settings.mode == "on" and not experience.warning and not experience.runs(limit=1):
+            say(
+                f"Every trial is remembered in {without_password(settings.experience)}, never a row of your data. "
+                "To switch that off: --experience off"
+            )
+        yield experience

@@ -1,0 +1,85 @@
+"""``gstar recommend``: what would be tried on a table, and why, without training anything."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gstar.cli import options
+from gstar.cli.screen import say, show, show_json, show_table
+from gstar.cli.text import duration, number
+from gstar.errors import UsageError
+
+
+def recommend(
+    data: options.Data,
+    target: options.Target,
+    *,
+    budget: options.Budget = None,
+    metric: options.Metric = None,
+    ordered_by: options.OrderedBy = None,
+    group_by: options.GroupBy = None,
+    experience: options.Place = None,
+    policy: options.Policy = None,
+    learners: options.Learners = None,
+    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="How many strategies to show.")] = 10,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Ranks strategies for a table from what is known, without training.
+
+    Example: gstar recommend train.csv --target churn
+    """
+    from gstar.advice import recommend as advise
+    from gstar.reading import make_task
+
+    settings = options.given(budget=budget, metric=metric, experience=experience, policy=policy, learners=learners)
+    task = make_task(data, target=target, metric=settings["metric"], ordered_by=ordered_by, group_by=group_by)
+    for note in task.notes:
+        say(f"Note: {note}")
+    with options.opened(settings) as remembered:
+        proposals = advise(
+            task,
+            remembered,
+            policy=settings["policy"],
+            budget_s=settings.budget_s,
+            learners=settings["learners"] or (),
+            limit=top,
+            seed=settings["seed"],
+        )
+    if not proposals:
+        raise UsageError("No strategy fits into this budget; give more, for example: --budget 60s")
+    if json:
+        show_json(
+            [
+                {
+                    "rank": rank,
+                    "predicted_score": p.predicted_score,
+                    "predicted_deviation": p.predicted_deviation,
+                    "predicted_seconds": p.predicted_cost_s,
+                    "reason": p.reason,
+                    "strategy": p.strategy.to_json(),
+                }
+                for rank, p in enumerate(proposals, 1)
+            ]
+        )
+        return
+    show_table(
+        ("rank", "learner", "score", "+-", "time", "why"),
+        (
+            (
+                rank,
+                p.strategy.learner,
+                number(p.predicted_score),
+                number(p.predicted_deviation),
+                duration(p.predicted_cost_s),
+                p.reason,
+            )
+            for rank, p in enumerate(proposals, 1)
+        ),
+        right=("rank", "score", "+-", "time"),
+    )
+    show(
+        "", f"score: predicted {task.metric.name}, on a scale where 0 is a middling strategy and 1 the best known one."
+    )

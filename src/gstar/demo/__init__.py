@@ -1,0 +1,1 @@
+"""A real table that ships with the package; see README.md beside it."""
