@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from gstar.errors import MissingExtraError, StorageError, UsageError
-from gstar.experience import Experience, ExperienceWarning, shipped, write_shipped
+from gstar.experience import Experience, ExperienceWarning, file, shipped, write_shipped
 from gstar.metric import TaskKind
 from gstar.testing.experience import (
     KIND,
@@ -132,6 +134,18 @@ def test_works_in_memory_with_one_warning_where_there_is_no_disk(tmp_path: Path,
         assert "GSTAR_EXPERIENCE" in experience.warning
         assert experience.status().warning == experience.warning
     assert len(said) == 1
+
+
+def test_a_disk_that_is_full_at_first_use_is_told_in_one_line(place: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(path: Path) -> bool:
+        raise sa.exc.OperationalError("BEGIN", {}, sqlite3.OperationalError("disk is full"))
+
+    monkeypatch.setattr(file, "create", full)
+    with pytest.warns(ExperienceWarning, match=r"cannot be written \(disk is full\)\. Set GSTAR_EXPERIENCE") as said:
+        experience = Experience.open(place)
+    with experience:
+        filled(experience)
+    assert [str(one.message).count("\n") for one in said] == [0]
 
 
 def test_reads_what_it_may_not_write(place: Path, monkeypatch: pytest.MonkeyPatch):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from gstar.errors import StorageError, UsageError
-from gstar.experience import Experience, file
-from gstar.experience.store import open_file
+from gstar.experience import Experience, file, store
+from gstar.experience import tables as t
 from gstar.strategy import Strategy
 from gstar.testing.experience import KIND, METRIC, begin, filled, toy_task, toy_trial
 
@@ -124,6 +125,7 @@ def test_a_connection_does_not_cross_a_fork(place: Path, in_child):
         def work() -> None:
             experience.append([toy_trial(task, run, 1)])
             assert experience._own.engine.pool is not inherited
+            assert inherited in store._OF_PARENTS
             assert len(experience.history(task.fingerprint, METRIC)) == 2
 
         assert in_child(work) == 0
@@ -165,14 +167,16 @@ def test_says_so_if_others_hold_the_file_for_too_long(place: Path, monkeypatch: 
         assert len(experience.trials(run=run)) == 1
 
 
-def test_damage_in_a_large_file_is_noticed_when_it_is_met(place: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(file, "CHECKED_BYTES", 0)
+def test_damage_is_noticed_when_opened_or_in_a_large_file_when_met(place: Path, monkeypatch: pytest.MonkeyPatch):
     with Experience.open(place) as experience:
         (task,) = filled(experience, 1, 60)
     size = place.stat().st_size
     with place.open("r+b") as damaged:
         damaged.seek(size // 2 // 4096 * 4096)
         damaged.write(b"\xff" * (size - damaged.tell()))
+    with pytest.raises(StorageError, match=r"experience\.db is damaged"):
+        Experience.open(place)
+    monkeypatch.setattr(file, "CHECKED_BYTES", 0)
     with Experience.open(place) as experience:
         with pytest.raises(StorageError, match=r"experience\.db is damaged .* Restore a backup"):
             experience.history(task.fingerprint, METRIC)
@@ -283,7 +287,15 @@ def test_threads_share_one_experience(place: Path):
 def test_a_read_only_store_is_never_written(place: Path):
     with Experience.open(place) as experience:
         filled(experience)
-    store = open_file(place, read_only=True)
+    frozen = store.open_file(place, read_only=True)
     with pytest.raises(StorageError, match="used read-only"):
-        store.start_run(toy_task(0).fingerprint, {})
-    store.close()
+        frozen.start_run(toy_task(0).fingerprint, {})
+    frozen.close()
+
+
+def test_what_is_referred_to_cannot_go(place: Path):
+    with Experience.open(place) as experience:
+        filled(experience)
+        for table in (t.tasks, t.strategies, t.runs):
+            with pytest.raises(StorageError, match="FOREIGN KEY constraint failed"):
+                experience._own.write("delete", lambda connection, table=table: connection.execute(sa.delete(table)))

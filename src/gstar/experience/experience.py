@@ -334,7 +334,7 @@ def _open_layers(place: str, mode: str) -> tuple[list[Store], str]:
     except StorageError:
         raise
     except (OSError, RuntimeError, sa.exc.DBAPIError) as error:
-        return [open_memory()], _not_kept(place, error)
+        return [open_memory()], _not_kept(place, getattr(error, "orig", None) or error)
     if writable:
         return [open_file(path)], ""
     return [open_file(path, read_only=True), open_memory()], _not_kept(place, "it may not be written")

@@ -39,8 +39,8 @@ ATTEMPTS: Final = 3
 """How often a write is tried when others hold the lock for longer than `file.BUSY_S`."""
 
 _OF_PARENTS: Final[list[Pool]] = []
-"""Connections inherited over a fork. They are never used, and never closed either: closing
-would take away the parent's locks."""
+"""Connections inherited over a fork. They are never used, and never closed either: closing one
+that was amid a transaction would undo the parent's work in the file."""
 
 _Result = TypeVar("_Result")
 
