@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 
 PAUSE_S = 0.1
+GRACE_S = 2.0
+"""Helpers may take this long to see that their parent has ended."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Measured:
         code: Exit status.
         timed_out: Whether it was killed because of its time.
         output: The end of what it wrote to stdout and stderr.
-        left_behind: Processes of the tree that were still there when the command had ended; they are killed.
+        left_behind: Processes of the tree that outlived the command by more than a moment; they are killed.
     """
 
     wall_s: float
@@ -57,7 +59,8 @@ def run_measured(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(PAUSE_S)
         wall_s = time.monotonic() - start
-        left = [p for p in seen if p.pid != process.pid and p.is_running()]
+        others = [p for p in seen if p.pid != process.pid]
+        left = [p for p in others if p.is_running()] if timed_out else psutil.wait_procs(others, GRACE_S)[1]
         for member in [*([psutil.Process(process.pid)] if process.poll() is None else []), *left]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
