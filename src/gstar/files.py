@@ -94,6 +94,8 @@ def _check_path(path: Path) -> str:
         if not path.exists():
             raise DataError(f"No file '{path}'.{_near_files(path)}")
         size = path.stat().st_size if path.is_file() else 1
+    except DataError:
+        raise
     except (OSError, ValueError) as error:
         raise DataError(f"File '{path}' cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     if size == 0:
