@@ -26,12 +26,14 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.ready: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@echo 'Installing into $(VENV); this takes a minute or two, once.'
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --editable .
 	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.ready-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@echo 'Installing into $(VENV); this takes a minute or two, once.'
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[dev]'
 	@$(COMPILE)
 	@touch $(VENV)/.ready $@
 

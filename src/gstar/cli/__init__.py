@@ -23,7 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     called = time.monotonic()
-    from gstar.cli.app import run
+    try:
+        from gstar.cli.app import run
 
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    return run(given, called=called)
+        return run(sys.argv[1:] if arguments is None else list(arguments), called=called)
+    except KeyboardInterrupt:
+        return 130

@@ -105,7 +105,11 @@ def _leave(error: BaseException) -> int:
         return 130
     code, message = 1, f"Unexpected {type(error).__name__}: {one_line(error)}. Run it again with --debug to see where."
     if isinstance(error, USAGE):
-        code, message = 2, _usage_line(error)
+        message = _usage_line(error)
+        if message.startswith("Usage:"):  # a command without arguments: its help
+            sys.stderr.write(f"{message}\n")
+            return 2
+        code = 2
     elif isinstance(error, GstarError):
         code, message = error.exit_code, str(error)
     elif isinstance(error, MemoryError):
@@ -117,7 +121,9 @@ def _leave(error: BaseException) -> int:
 def _usage_line(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "gstar"
-    message = getattr(error, "format_message", lambda: str(error))()
+    message = str(getattr(error, "format_message", lambda: str(error))())
+    if message.startswith("Usage:"):
+        return message
     near = ""
     if message.startswith("No such command") and context is not None and "Did you mean" not in message:
         near = did_you_mean(message.split("'")[1], getattr(context.command, "commands", ()))

@@ -127,7 +127,7 @@ class LiveView(_Shown):
             return
         self.tried += 1
         if not event.trial.completed:
-            self.failures[event.trial.strategy.learner, event.trial.status.value] += 1
+            self.failures[event.trial.strategy.learner, event.trial.status.value.replace("_", " ")] += 1
         self.recent = [*self.recent, _describe(event)][-RECENT:]
 
     def view(self) -> Group:
@@ -154,7 +154,8 @@ class LiveView(_Shown):
         """Returns what is left of the budget now, not when the last event came."""
         assert self.event is not None
         if self.event.seconds_left is not None:
-            return duration(round(max(0.0, self.event.seconds_left - (self.clock() - self.seen_at))))
+            left_s = max(0.0, self.event.seconds_left - (self.clock() - self.seen_at))
+            return duration(left_s) if left_s >= 60 else f"{left_s:.0f} s"
         return f"{self.event.trials_left} trials"
 
 
@@ -168,6 +169,7 @@ def _describe(event: Event, *, verbose: bool = False) -> str:
     trial = event.trial
     assert trial is not None
     what = trial.strategy.describe() if verbose else trial.strategy.learner
-    score = f"{event.metric} {number(published(event.metric, trial.score))}" if trial.completed else trial.status.value
+    status = trial.status.value.replace("_", " ")
+    score = f"{event.metric} {number(published(event.metric, trial.score))}" if trial.completed else status
     why = f"  {trial.error or trial.proposal.reason}" if verbose or not trial.completed else ""
     return clean(f"{what}  {score}  {duration(trial.cost_s)}{why}", 0 if verbose else 100)

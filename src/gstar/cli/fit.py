@@ -12,7 +12,7 @@ import typer
 
 from gstar.cli import options
 from gstar.cli.files import check_model_output
-from gstar.cli.screen import say, show_facts, show_json, show_table
+from gstar.cli.screen import say, show, show_facts, show_json, show_table
 from gstar.cli.text import duration, number, size
 from gstar.errors import NoModelError, StorageError
 
@@ -178,7 +178,7 @@ def _report(result: SearchResult, task: Task, path: Path, settings: Settings) ->
         right=("share", task.metric.name, "time"),
         title=f"The model is {'an ensemble of ' + str(len(members)) if len(members) > 1 else 'one strategy'}:",
     )
-    show_facts([("", ""), ("Next", f"gstar predict {path} NEW.csv --out predictions.csv")])
+    show("", f"Next: gstar predict {path} NEW.csv --out predictions.csv")
 
 
 def _task_line(task: Task) -> str:
