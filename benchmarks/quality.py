@@ -17,8 +17,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,9 +65,6 @@ class Answer:
 def measure(run: Run, table: Table, python: Path, *, timeout_s: float, knowledge: str, quiet: bool) -> dict[str, Any]:
     """Runs one method on one table in a folder of its own, and returns the row of results."""
     parts = split(table, WORK / "splits")
-    room = WORK / "room"
-    shutil.rmtree(room, ignore_errors=True)
-    (room / "tmp").mkdir(parents=True)
     asked = {
         "support": str(parts.support),
         "query": str(parts.query),
@@ -76,20 +73,21 @@ def measure(run: Run, table: Table, python: Path, *, timeout_s: float, knowledge
         "budget_s": run.budget_s,
         "n_cores": N_CORES,
         "seed": SEED,
-        "out": str(room / "answer.npz"),
     }
-    (room / "asked.json").write_text(json.dumps(asked))
-    environ = envs.clean_environ() | {
-        "TMPDIR": str(room / "tmp"),
-        "GSTAR_HOME": str(room / "home"),
-        "GSTAR_EXPERIENCE": "off",
-        "GSTAR_SHIPPED": knowledge,
-    }
-    if not quiet:  # threads that wait by spinning make a shared machine crawl
-        environ["OMP_WAIT_POLICY"] = "passive"
-    command = [str(python), str(envs.PEERS / f"{run.peer}.py"), str(room / "asked.json")]
-    measured = run_measured(command, timeout_s=timeout_s, env=environ, cwd=room)
-    return _row(table, parts, room / "answer.npz", measured, timeout_s)
+    with tempfile.TemporaryDirectory(dir=WORK, prefix="room-", ignore_cleanup_errors=True) as name:
+        room = Path(name)
+        (room / "tmp").mkdir()
+        (room / "asked.json").write_text(json.dumps(asked | {"out": str(room / "answer.npz")}))
+        places = {"TMPDIR": str(room / "tmp"), "GSTAR_HOME": str(room / "home"), "GSTAR_SHIPPED": knowledge}
+        # threads that wait by spinning make a shared machine crawl
+        manners = {} if quiet else {"OMP_WAIT_POLICY": "passive"}
+        measured = run_measured(
+            [str(python), str(envs.PEERS / f"{run.peer}.py"), str(room / "asked.json")],
+            timeout_s=timeout_s,
+            env=envs.clean_environ() | places | manners,
+            cwd=room,
+        )
+        return _row(table, parts, room / "answer.npz", measured, timeout_s)
 
 
 def _row(table: Table, parts: Split, path: Path, measured: Measured, timeout_s: float) -> dict[str, Any]:
