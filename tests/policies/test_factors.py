@@ -53,3 +53,10 @@ def test_a_column_without_scores_is_middling_and_unsure() -> None:
     assert model.mean[2] == 0.0
     np.testing.assert_allclose(model.loadings[2], 0.0, atol=1e-12)
     assert model.variance[2] == pytest.approx(0.15)
+
+
+def test_the_fitted_spread_is_that_of_the_table() -> None:
+    table, _ = _table(30, 12, 3, noise=0.2, holes=0.0, seed=6)
+    model = fit_factors(table, 3)
+    fitted = np.sum(model.loadings**2, axis=1) + model.variance
+    np.testing.assert_allclose(fitted.mean(), table.var(axis=0).mean(), rtol=0.03)

@@ -86,13 +86,13 @@ def test_without_records_it_starts_with_the_built_in_portfolio() -> None:
 
 def test_dear_strategies_must_be_worth_their_time() -> None:
     records = toy_records(24, 40)
-    context: dict[str, Any] = {"n_rows": 60_000, "n_features": 40, "trials_left": None}
-    rich, poor = (_first(_policy(records), **context, budget_left_s=left) for left in (1e5, 30.0))
-    assert poor.predicted_cost_s < 30
-    assert poor.predicted_cost_s <= rich.predicted_cost_s
-    assert _first(_policy(records, cost_power=0.0), **context, budget_left_s=1e5).strategy == (
-        _first(_policy(records), n_rows=60_000, n_features=40).strategy
-    )
+    context: dict[str, Any] = {"n_rows": 60_000, "n_features": 40, "meta_features": np.eye(6)[0]}
+    timed = {**context, "trials_left": None, "budget_left_s": 500.0}
+    best = _first(_policy(records), **context)
+    worth = _first(_policy(records), **timed)
+    assert worth.predicted_score < best.predicted_score
+    assert worth.predicted_cost_s < 0.5 * best.predicted_cost_s
+    assert _first(_policy(records, cost_power=0.0), **timed).strategy == best.strategy
 
 
 def test_folds_cost_as_many_trainings() -> None:
@@ -134,11 +134,13 @@ def test_a_task_that_comes_again_is_recognised() -> None:
 
 def test_a_different_model_is_worth_something() -> None:
     records = toy_records(40, 40, holes=0.0)
-    first = _first(_policy(records))
+    meta = np.eye(6)[0] * 3.0
+    first = _first(_policy(records), meta_features=meta)
     history = (toy_trial(first, 0.9),)
-    plain, diverse = (_first(_policy(records, diversity=d), history=history) for d in (0.0, 5.0))
+    plain, diverse = (_first(_policy(records, diversity=d), meta_features=meta, history=history) for d in (0.0, 5.0))
+    assert plain.strategy.learner == first.strategy.learner
     assert diverse.strategy.learner != first.strategy.learner
-    assert diverse.predicted_score <= plain.predicted_score
+    assert diverse.predicted_score < plain.predicted_score
 
 
 def test_what_is_running_is_not_doubled() -> None:

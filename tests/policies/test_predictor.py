@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gstar.policies.kernel import Encoder
-from gstar.policies.predictor import Belief, Predictor, Profiles
+from gstar.policies.predictor import PRIOR_LIKENESS, Belief, Predictor, Profiles, fit_scale_prior
 from gstar.policies.scale import FLOOR
 from gstar.records import Records
 from gstar.testing.policy import N_META_FEATURES, RECORDS, toy_learners, toy_records, toy_strategies
@@ -163,6 +163,28 @@ def test_a_recorded_strategy_keeps_its_own_mean() -> None:
     records = toy_records(60, holes=0.0)
     predictor, profiles = _predictor(records)
     np.testing.assert_allclose(profiles.mean, predictor.values.mean(axis=0), atol=0.05)
+
+
+def test_how_much_like_strategies_share_is_measured() -> None:
+    assert _predictor(RECORDS["no records"]())[0].shared == PRIOR_LIKENESS
+    assert _predictor(toy_records(80, holes=0.0))[0].shared < 0.2, "the toy tasks have no smooth rest"
+
+
+def test_where_a_score_lies_is_not_known_from_one_score() -> None:
+    predictor, profiles = _predictor(RECORDS["no records"]())
+    trees = next(j for j, s in enumerate(STRATEGIES) if s.learner == "trees")
+    ridge = next(j for j, s in enumerate(STRATEGIES) if s.learner == "ridge")
+    before = _believe(predictor, profiles, [], []).deviation
+    after = _believe(predictor, profiles, [trees], [0.8]).deviation[ridge]
+    assert after**2 == pytest.approx(before[ridge] ** 2 + before[trees] ** 2, rel=0.15)
+
+
+def test_the_scale_of_a_task_is_guessed_from_its_location() -> None:
+    location = np.linspace(0.6, 0.95, 50)
+    c0, c1, deviation = fit_scale_prior(location, 0.3 * location**-2)
+    assert np.exp(c0 + c1 * np.log(0.8)) == pytest.approx(0.3 * 0.8**-2, rel=0.2)
+    assert deviation < 0.5
+    assert fit_scale_prior(np.empty(0), np.empty(0)) == (pytest.approx(np.log(0.1)), 1.0, 1.5)
 
 
 def test_no_strategies_at_all() -> None:

@@ -149,6 +149,12 @@ class Predictor:
         built_in: Columns of the built-in portfolio, best first.
         meta_features: ``(T, M)``.
         families: T names, none empty; tasks of one family are held out together.
+
+    Attributes:
+        values: ``(T, P)`` normalised scores.
+        factors: ``(T, K)`` factors of the recorded tasks; `metric` ``(K, K)`` says how much they matter.
+        outlook: What meta-features say of the factors.
+        shared: Part of what the factors leave over that like strategies share, in [0, 1].
     """
 
     def __init__(
@@ -171,7 +177,7 @@ class Predictor:
         self._counts = np.isfinite(table).sum(axis=0)
         self._like = likeness(codes, codes)
         self._index = {int(code): j for j, code in enumerate(codes.identity)}
-        self._shared = self._measure_likeness(table)
+        self.shared = self._measure_likeness(table)
         self._krige()
         self.factors, spread = self._model.posterior(self.values)  # (T, K)
         loadings = self._model.loadings
@@ -179,7 +185,7 @@ class Predictor:
         self.outlook = fit_outlook(
             meta_features, self.factors, spread.mean(axis=0) if len(spread) else np.eye(0), families, self.metric
         )
-        self._scale_prior = _fit_scale_prior(normalised.location, normalised.scale)
+        self._scale_prior = fit_scale_prior(normalised.location, normalised.scale)
 
     @property
     def rank(self) -> int:
@@ -265,8 +271,8 @@ class Predictor:
 
     def _covariance(self, left: Profiles, right: Profiles) -> Array:
         """Covariance of the true scores; what differs between two runs of a trial is left out."""
-        shared = self._shared * likeness(left.codes, right.codes)
-        own = (1 - self._shared - NOISE_SHARE) * same(left.codes, right.codes)
+        shared = self.shared * likeness(left.codes, right.codes)
+        own = (1 - self.shared - NOISE_SHARE) * same(left.codes, right.codes)
         rest = left.deviation[:, None] * right.deviation[None, :] * (shared + own)
         return np.asarray(left.loadings @ self.outlook.covariance @ right.loadings.T + rest)
 
@@ -348,7 +354,7 @@ def _winsorise(y: Array, done: Array) -> Array:
     return np.where(done & (best > middle), np.maximum(y, floor), y)
 
 
-def _fit_scale_prior(location: Array, scale: Array) -> tuple[float, float, float]:
+def fit_scale_prior(location: Array, scale: Array) -> tuple[float, float, float]:
     """Fits log scale = c0 + c1 log|location| + noise of deviation d to the recorded tasks.
 
     Weak prior: the scale is about a tenth of the location (c0 = log 0.1, c1 = 1), within a factor of 4 or so.
