@@ -30,7 +30,8 @@ def show(
     values = options.given().values
     shown = {name: "" if one.value is None else without_password(_text(one.value)) for name, one in values.items()}
     if json:
-        show_json({name: {"value": one.value, "origin": one.origin} for name, one in values.items()})
+        told = {name: shown[name] if isinstance(one.value, str) else one.value for name, one in values.items()}
+        show_json({name: {"value": told[name], "origin": one.origin} for name, one in values.items()})
         return
     columns = ("setting", "value", *(["origin"] if origin else []), "meaning")
     show_table(

@@ -49,7 +49,7 @@ def recommend(
             seed=settings["seed"],
         )
     if not proposals:
-        raise UsageError("No strategy fits into this budget; give more, for example: --budget 60s")
+        raise UsageError("The policy has nothing to propose with these learners and this budget; allow more of them.")
     if json:
         show_json(
             [
