@@ -63,7 +63,13 @@ class TableEncoder:
 
     @staticmethod
     def fit(
-        table: Table, target: Array, kind: TaskKind, options: Mapping[str, Scalar], *, seed: int = 0
+        table: Table,
+        target: Array,
+        kind: TaskKind,
+        options: Mapping[str, Scalar],
+        *,
+        weights: Array | None = None,
+        seed: int = 0,
     ) -> tuple[TableEncoder, Array]:
         """Fits an encoding and encodes the rows it was fitted on, without leaking their targets.
 
@@ -71,11 +77,12 @@ class TableEncoder:
             table: S rows.
             target: ``(S,)`` class codes or values, for target encoding.
             kind: Kind of task.
-            options: As for the class; what is not given has its first choice.
+            options: As for the class; numbers are left as they are and categories are ordinal if not given.
+            weights: ``(S,)`` row weights for means, deviations and knots, or None.
             seed: Seed of everything random.
 
         Returns:
-            The encoding, and ``(S, D)`` float32.
+            The encoding, and ``(S, D)`` float32, or float64 where numbers are scaled.
         """
         options = {"numbers": "none", "categories": "ordinal", **options}
         parts: dict[str, Any] = {}
@@ -83,7 +90,7 @@ class TableEncoder:
         numbers = _number_block(table)
         if numbers.shape[1]:
             parts["numbers"] = transformer = _number_transformer(str(options["numbers"]), numbers, seed)
-            blocks.append(numbers if transformer is None else np.clip(transformer.fit_transform(numbers), -CLIP, CLIP))
+            blocks.append(numbers if transformer is None else _fit_numbers(transformer, numbers, weights))
         if table.codes.shape[1]:
             parts["codes"] = coder = _code_transformer(str(options["categories"]), table, kind, seed)
             blocks.append(_gaps(table.codes) if coder is None else _fit_codes(coder, table.codes, target))
@@ -92,7 +99,8 @@ class TableEncoder:
             if vectoriser is not None:
                 parts[f"text{j}"] = [vectoriser, projection]
                 blocks.append(block)
-        return TableEncoder(options, parts), _join(blocks, len(table))
+        encoder = TableEncoder(options, parts)
+        return encoder, _join(blocks, len(table), encoder.dtype)
 
     def transform(self, table: Table) -> Array:
         """Encodes rows.
@@ -101,7 +109,7 @@ class TableEncoder:
             table: N rows with the same columns as at fit.
 
         Returns:
-            ``(N, D)`` float32.
+            ``(N, D)`` float32, or float64 where numbers are scaled.
         """
         blocks: list[Array] = []
         numbers = _number_block(table)
@@ -115,7 +123,12 @@ class TableEncoder:
             if f"text{j}" in self.parts:
                 vectoriser, projection = self.parts[f"text{j}"]
                 blocks.append(projection.transform(vectoriser.transform(table.texts[:, j])))
-        return _join(blocks, len(table))
+        return _join(blocks, len(table), self.dtype)
+
+    @property
+    def dtype(self) -> type[np.floating[Any]]:
+        """The type of the matrix: float64 for smooth models, float32 for trees."""
+        return np.float32 if self.options["numbers"] == "none" else np.float64
 
     def save(self) -> dict[str, bytes]:
         """Returns the encoding as named parts."""
@@ -153,6 +166,14 @@ def _number_transformer(choice: str, numbers: Array, seed: int) -> Any:
         bend = SplineTransformer(n_knots=SPLINE_KNOTS, degree=3, knots="quantile", extrapolation="linear")
         return make_pipeline(impute, StandardScaler(), bend, StandardScaler())
     return make_pipeline(impute, StandardScaler())
+
+
+def _fit_numbers(transformer: Any, numbers: Array, weights: Array | None) -> Array:
+    """Fits and transforms; steps that know of weights get them, so that a weight of 2 is two rows."""
+    weights = np.ones(len(numbers)) if weights is None else weights
+    heed = [name for name, _ in transformer.steps if name.startswith(("standardscaler", "splinetransformer"))]
+    given = {f"{name}__sample_weight": weights for name in heed}
+    return np.asarray(np.clip(transformer.fit_transform(numbers, **given), -CLIP, CLIP))
 
 
 def _code_transformer(choice: str, table: Table, kind: TaskKind, seed: int) -> Any:
@@ -213,9 +234,9 @@ def _gaps(codes: Array) -> Array:
     return np.where(codes < 0, np.nan, codes)
 
 
-def _join(blocks: list[Array], rows: int) -> Array:
+def _join(blocks: list[Array], rows: int, dtype: type[np.floating[Any]]) -> Array:
     if not blocks:
-        return np.zeros((rows, 1), np.float32)
+        return np.zeros((rows, 1), dtype)
     limit = float(np.finfo(np.float32).max) / 4
     joined = np.concatenate([np.asarray(block, float) for block in blocks], axis=1)
-    return np.asarray(np.clip(joined, -limit, limit), np.float32)
+    return np.asarray(np.clip(joined, -limit, limit), dtype)

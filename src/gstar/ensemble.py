@@ -29,6 +29,9 @@ MAX_ROWS: Final = 8_000
 BAG_ROWS: Final = 0.7
 BAG_MODELS: Final = 0.7
 LEAST: Final = 0.02
+FEW_ROWS: Final = 100
+"""With a smaller total weight of validation rows a selection would be luck: the best few are averaged."""
+BEST_FEW: Final = 5
 
 
 def select(
@@ -62,6 +65,9 @@ def select(
     scorer = _Scorer(metric, target[rows], None if weights is None else weights[rows])
     single = scorer.score(stack)
     best = int(np.argmax(single))
+    if (n_rows if weights is None else weights.sum()) < FEW_ROWS:
+        few = np.argsort(-single, kind="stable")[:BEST_FEW]
+        return np.bincount(few, minlength=n_models) / len(few)
     total = np.zeros(n_models)
     n_bags = _n_bags(len(rows))
     for _ in range(n_bags):

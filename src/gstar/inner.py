@@ -269,7 +269,15 @@ def start_inner(
     return Started(executor.submit(train, job), proposal, job, number, since)
 
 
-def end_inner(started: Started, task: Task, valid_target: Array, *, folds: int, run: str = "") -> Trial:
+def end_inner(
+    started: Started,
+    task: Task,
+    valid_target: Array,
+    *,
+    folds: int,
+    valid_weights: Array | None = None,
+    run: str = "",
+) -> Trial:
     """Waits for a trial and says what came of it. Never raises for a training that failed.
 
     Args:
@@ -277,13 +285,14 @@ def end_inner(started: Started, task: Task, valid_target: Array, *, folds: int, 
         task: The task.
         valid_target: ``(V,)`` targets of the validation rows of all folds, in their order.
         folds: Number of folds.
+        valid_weights: ``(V,)`` weights of those rows, or None.
         run: Identifier of the run.
     """
     status, error, score, predictions, result = Status.COMPLETED, "", None, None, {}
     try:
         result = started.future.result()
         predictions = np.load(Path(started.job.output) / "predictions.npy", allow_pickle=False)
-        score = task.metric.score(valid_target, predictions)
+        score = task.metric.score(valid_target, predictions, valid_weights)
         if not np.isfinite(score):
             status, error, score = Status.FAILED, f"{task.metric.name} is not defined on these predictions", None
     except OutOfTimeError as cause:

@@ -73,7 +73,7 @@ class Metric:
 
 
 def _labels(prediction: Array) -> Array:
-    return np.argmax(prediction, axis=1)
+    return np.asarray(np.argmax(prediction, axis=1))
 
 
 def _accuracy(y: Array, p: Array, w: Array | None) -> float:

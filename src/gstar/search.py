@@ -126,6 +126,7 @@ def search(
     workers: int | None = None,
     memory_mb: float | None = None,
     learners: Sequence[str | AbstractLearner] | None = None,
+    folds: Folds | None = None,
     listener: Listener | None = None,
     started: float | None = None,
 ) -> SearchResult:
@@ -141,6 +142,7 @@ def search(
         workers: Trials side by side; None: one per core; 0: in this very process.
         memory_mb: For one trial; None: an even share of what the machine has.
         learners: Names of the learners that may be used, or learners; None: all.
+        folds: Pairs of ``(train rows, validation rows)``; None: chosen by size and budget.
         listener: Is told how it goes on.
         started: Time by `time.monotonic` from which the budget counts; None: now.
 
@@ -157,8 +159,9 @@ def search(
     usable, plugins = _usable_learners(task, learners)
     experience = experience if experience is not None else Experience.open(mode="off")
     with _run_folder() as folder, _executor(workers) as (executor, n_workers):
-        n_folds, fraction = fold_plan(task, budget, usable, max(1, n_workers))
-        folds = plan_folds(task, folds=n_folds, fraction=fraction, seed=seed)
+        if folds is None:
+            n_folds, fraction = fold_plan(task, budget, usable, max(1, n_workers))
+            folds = plan_folds(task, folds=n_folds, fraction=fraction, seed=seed)
         (folder / "data").mkdir()
         desk = _Desk(
             task,
@@ -204,9 +207,12 @@ class _Desk:
     interrupted: bool = False
     remembers: bool = True
     valid_target: Array = field(init=False)
+    valid_weights: Array | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self.valid_target = np.concatenate([self.task.target[valid] for _, valid in self.folds])
+        rows = np.concatenate([valid for _, valid in self.folds])
+        self.valid_target = self.task.target[rows]
+        self.valid_weights = None if self.task.weights is None else self.task.weights[rows]
 
     def run(self, policy: str | AbstractPolicy) -> SearchResult:
         """Spends the budget, then combines what is there."""
@@ -232,14 +238,7 @@ class _Desk:
     def spend(self, policy: str | AbstractPolicy) -> str:
         """Tries what the policy proposes until the budget is spent; returns why it stopped."""
         features = compute(self.task)
-        self.remember(lambda: self.experience.add_task(self.task, features))
-        settings = {
-            "metric": self.task.metric.name,
-            "budget_s": self.budget.seconds,
-            "trials": self.budget.trials,
-            "seed": self.seed,
-        }
-        self.run_id = str(self.remember(lambda: self.experience.start_run(self.task.fingerprint, settings)) or "")
+        self.begin_run(features)
         chooser = self.policy(policy)
         rng = np.random.default_rng(self.seed)
         stop_reason = ""
@@ -258,6 +257,20 @@ class _Desk:
             if self.budget.left_s == 0:
                 return "the budget is spent"
             chooser.tell(ended)
+
+    def begin_run(self, features: Array) -> None:
+        """Opens the run in experience, with the trials that ended before the task was described."""
+        settings = {
+            "metric": self.task.metric.name,
+            "budget_s": self.budget.seconds,
+            "trials": self.budget.trials,
+            "seed": self.seed,
+        }
+        self.remember(lambda: self.experience.add_task(self.task, features))
+        self.run_id = self.remember(lambda: self.experience.start_run(self.task.fingerprint, settings)) or ""
+        if self.run_id:
+            self.trials = [replace(trial, run=self.run_id) for trial in self.trials]
+            self.remember(lambda: self.experience.append(self.trials))
 
     def policy(self, policy: str | AbstractPolicy) -> AbstractPolicy:
         """Returns a policy that knows what is remembered, unless the user brought his own."""
@@ -334,7 +347,14 @@ class _Desk:
 
     def collect(self, started: Started) -> Trial:
         """Turns a finished training into a trial, and remembers it."""
-        trial = end_inner(started, self.task, self.valid_target, folds=len(self.folds), run=self.run_id)
+        trial = end_inner(
+            started,
+            self.task,
+            self.valid_target,
+            folds=len(self.folds),
+            valid_weights=self.valid_weights,
+            run=self.run_id,
+        )
         self.running.remove(started)
         self.trials.append(trial)
         if self.run_id:
@@ -373,7 +393,7 @@ class _Desk:
             raise NoModelError(f"No strategy led to a model. {causes}")
         self.notify("ensembling")
         candidates = completed[:ENSEMBLE_CANDIDATES]
-        weights, temperature, score = _combine(self.task, candidates, self.folds, self.valid_target, self.seed)
+        weights, temperature, score = _combine(self.task, candidates, self.valid_target, self.valid_weights, self.seed)
         chosen = {t.number: float(w) for t, w in zip(candidates, weights, strict=True) if w > 0}
         members = tuple(
             Member(t.strategy, tuple(_parts(Path(str(t.extra["folder"])), i) for i in range(len(self.folds))), w)
@@ -509,15 +529,14 @@ def _fair_memory_mb(n_workers: int) -> float:
 
 
 def _combine(
-    task: Task, candidates: Sequence[Trial], folds: Folds, valid_target: Array, seed: int
+    task: Task, candidates: Sequence[Trial], target: Array, row_weights: Array | None, seed: int
 ) -> tuple[Array, float, float]:
     """Returns the weights of the candidates, the temperature, and the score of the ensemble."""
     predictions = [t.predictions for t in candidates if t.predictions is not None]
-    row_weights = None if task.weights is None else np.concatenate([task.weights[valid] for _, valid in folds])
-    weights = select(predictions, valid_target, task.metric, weights=row_weights, seed=seed)
+    weights = select(predictions, target, task.metric, weights=row_weights, seed=seed)
     blend = np.tensordot(weights, np.stack(predictions), axes=1)
-    temperature = float(fit_temperature(blend, valid_target)) if task.kind.is_classification else 1.0
-    return weights, temperature, float(task.metric.score(valid_target, blend, row_weights))
+    temperature = fit_temperature(blend, target) if task.kind.is_classification else 1.0
+    return weights, temperature, task.metric.score(target, blend, row_weights)
 
 
 def _parts(folder: Path, fold: int) -> dict[str, bytes]:

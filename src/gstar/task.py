@@ -84,5 +84,5 @@ class Task:
     def take(self, rows: Array) -> Task:
         """Returns the task with these support rows only."""
         names = ("weights", "order", "groups")
-        pick = {name: None if (a := getattr(self, name)) is None else a[rows] for name in names}
+        pick: dict[str, Any] = {name: None if (a := getattr(self, name)) is None else a[rows] for name in names}
         return replace(self, inputs=self.inputs.take(rows), target=self.target[rows], **pick)

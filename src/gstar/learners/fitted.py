@@ -78,15 +78,16 @@ class AbstractFitted(AbstractLearner):
         if self.max_rows is not None and len(target) > self.max_rows:
             part = np.sort(np.random.default_rng(spec.seed).choice(len(target), self.max_rows, replace=False))
             inputs, target, weights = inputs.take(part), target[part], None if weights is None else weights[part]
-        encoder, matrix = TableEncoder.fit(inputs, target, spec.kind, self.encoding(spec, inputs), seed=spec.seed)
+        if weights is not None and np.sum(weights > 0) < len(target):
+            weights = np.maximum(weights, 1e-12 * max(float(np.max(weights)), 1.0))
+        options = self.encoding(spec, inputs)
+        encoder, matrix = TableEncoder.fit(inputs, target, spec.kind, options, weights=weights, seed=spec.seed)
         classes, scale = np.empty(0, int), TargetScale(0.0, 1.0, None, -np.inf, np.inf)
         if spec.kind.is_classification:
             classes, target = compact(target)
         else:
-            scale = TargetScale.fit(target, spec.configuration.get("target", "standard"))
+            scale = TargetScale.fit(target, spec.configuration.get("target", "standard"), weights)
             target = scale.forward(target)
-        if weights is not None and np.sum(weights > 0) < len(target):
-            weights = np.maximum(weights, 1e-12 * max(float(np.max(weights)), 1.0))
         return FittedState(
             encoder,
             self.estimator(spec, matrix),

@@ -40,6 +40,7 @@ class Linear(AbstractFitted):
     def estimator(self, spec: TrainingSpec, matrix: Array) -> Any:
         from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge, SGDClassifier
 
+        rows = float(len(matrix) if spec.weights is None else np.sum(spec.weights))
         strength = float(spec.configuration["strength"] or 0.0)
         l1_share = float(spec.configuration.get("l1_share", 0.0) or 0.0)
         if spec.kind.is_classification:
@@ -53,10 +54,10 @@ class Linear(AbstractFitted):
                     average=True,
                     random_state=spec.seed,
                 )
-            return LogisticRegression(C=1.0 / max(strength * len(matrix), 1e-9), max_iter=300, tol=1e-4)
+            return LogisticRegression(C=1.0 / max(strength * rows, 1e-9), max_iter=300, tol=1e-4)
         if l1_share:
             return ElasticNet(alpha=strength, l1_ratio=l1_share, max_iter=2000)
-        return Ridge(alpha=strength * len(matrix))
+        return Ridge(alpha=strength * rows)
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
         width = features * (8 if configuration.get("numbers") == "spline" else 2)

@@ -54,7 +54,7 @@ class TargetScale:
     high: float
 
     @staticmethod
-    def fit(target: Array, choice: Scalar) -> TargetScale:
+    def fit(target: Array, choice: Scalar, weights: Array | None = None) -> TargetScale:
         """Fits a scale; ``"log"`` bends only a target that is positive and skewed, ``"none"`` leaves it."""
         low, high = float(np.min(target)), float(np.max(target))
         margin = 0.5 * (high - low)
@@ -65,8 +65,9 @@ class TargetScale:
             bent = np.log(bent + shift)
         if choice == "none":
             return TargetScale(0.0, 1.0, None, -np.inf, np.inf)
-        scale = float(np.std(bent))
-        return TargetScale(float(np.mean(bent)), scale if scale > 0 else 1.0, shift, low - margin, high + margin)
+        centre = float(np.average(bent, weights=weights))
+        scale = float(np.sqrt(np.average((bent - centre) ** 2, weights=weights)))
+        return TargetScale(centre, scale if scale > 0 else 1.0, shift, low - margin, high + margin)
 
     def forward(self, target: Array) -> Array:
         """Returns ``(S,)`` the target as it is trained on."""
