@@ -20,7 +20,7 @@ app = typer.Typer(help="The state and the care of all that is remembered.", no_a
 
 @app.command()
 def status(experience: options.Place = None, json: options.Json = False, debug: options.Debug = False) -> None:
-    """Says where the experience is, what is in it, and whether new trials are kept."""
+    """Says where it is, and what is in it."""
     with options.opened(options.given(experience=experience)) as remembered:
         found = remembered.status()
     if json:
@@ -73,7 +73,10 @@ def backup(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Copies the experience, also while it is in use; never over another file."""
+    """Copies it to a file.
+
+    It may be in use meanwhile. An existing file is never replaced.
+    """
     settings = options.given(experience=experience)
     with options.opened(settings) as remembered:
         now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
@@ -92,7 +95,10 @@ def merge(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Takes in all of another experience; doing so twice changes nothing."""
+    """Takes in another experience.
+
+    Doing so twice changes nothing.
+    """
     with options.opened(options.given(experience=experience)) as remembered:
         counts = remembered.merge(other)
     if json:
@@ -108,7 +114,10 @@ def forget(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Removes a task and all that came from it, beyond recovery."""
+    """Removes a task and all that came from it.
+
+    What is removed is overwritten in the file, but not in backups and merged copies.
+    """
     with options.opened(options.given(experience=experience)) as remembered:
         removed = remembered.forget(task)
     if json:
