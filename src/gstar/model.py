@@ -19,11 +19,12 @@ import numpy as np
 
 from gstar.archive import read_archive, write_archive
 from gstar.calibration import apply_temperature
-from gstar.errors import DataError, MissingExtraError, StorageError, UnknownLearnerError, UntrustedFileError, UsageError
-from gstar.inputs import Inputs, to_arrays
-from gstar.learner import AbstractLearner, State, get_learner, learner_names
+from gstar.errors import DataError, MissingExtraError, StorageError, UntrustedFileError, UsageError
+from gstar.inputs import FORMS, Inputs, to_arrays
+from gstar.learner import AbstractLearner, State, get_learner
 from gstar.metric import TaskKind
 from gstar.reading import make_inputs
+from gstar.schema import Schema
 from gstar.strategy import Strategy
 from gstar.task import Task
 
@@ -33,7 +34,7 @@ FORMAT: Final = 1
 CHUNK_ROWS: Final = 20_000
 """Rows are predicted this many at a time, so that memory stays bounded."""
 LIBRARIES: Final = ("gstar", "numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "catboost")
-_LABEL_TYPES: Final = {"str": str, "bool": bool, "int": int, "float": float}
+_LABEL_TYPES: Final[dict[str, type]] = {"bool": bool, "int": int, "float": float, "str": str}
 
 logger = logging.getLogger("gstar")
 
@@ -98,9 +99,11 @@ class Model:
         """Returns ``(N, C)`` probabilities or ``(N,)`` values."""
         if _shape_of(inputs) != self.shape:
             raise DataError(f"Expected {self.form} of shape {self.shape} as at fit, got {_shape_of(inputs)}.")
-        rows = np.arange(len(inputs))
-        chunks = [rows[i : i + CHUNK_ROWS] for i in range(0, max(1, len(rows)), CHUNK_ROWS)]
-        blend = np.concatenate([self._blend(inputs.take(chunk)) for chunk in chunks])
+        width = (len(self.classes),) if self.kind.is_classification else ()
+        blend = np.empty((len(inputs), *width))
+        for start in range(0, len(inputs), CHUNK_ROWS):
+            rows = np.arange(start, min(start + CHUNK_ROWS, len(inputs)))
+            blend[rows] = self._blend(inputs.take(rows))
         return apply_temperature(blend, self.temperature) if self.kind.is_classification else blend
 
     def predict_proba(self, X: Any) -> Array:
@@ -146,7 +149,7 @@ class Model:
             "versions": _versions(),
             "kind": self.kind,
             "metric": self.metric,
-            "classes": [[type(label).__name__, label] for label in self.classes],
+            "classes": [_tagged(label) for label in self.classes],
             "form": self.form,
             "schema": self.schema,
             "shape": list(self.shape),
@@ -167,6 +170,7 @@ class Model:
         Raises:
             StorageError: If the file cannot be read, or was written by an incompatible version.
             UntrustedFileError: If it is not a model, or not what it says.
+            UnknownLearnerError, MissingExtraError: If a learner that it needs is not installed.
         """
         path = Path(path)
         manifest, files = read_archive(path)
@@ -176,9 +180,12 @@ class Model:
             )
         try:
             model = _from_manifest(manifest, files)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+            written = {str(library): str(version) for library, version in manifest["versions"].items()}
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise UntrustedFileError(f"Refused {path}: its manifest is not one of a model ({error!r:.120}).") from error
-        _check_versions(path, manifest["versions"], model, force=force)
+        for member in model.members:
+            get_learner(member.strategy.learner)
+        _check_versions(path, written, model, force=force)
         return model
 
     def _blend(self, inputs: Inputs) -> Array:
@@ -234,33 +241,52 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def _tagged(label: Any) -> list[Any]:
+    """Returns a label with the name of its type, so that 1, 1.0, True and "1" stay apart."""
+    name, kind = next((name, kind) for name, kind in _LABEL_TYPES.items() if isinstance(label, kind))
+    return [name, kind(label)]
+
+
 def _from_manifest(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Model:
-    members = []
-    for i, entry in enumerate(manifest["ensemble"]):
-        strategy = Strategy.from_json(entry["strategy"])
-        if strategy.learner not in learner_names():
-            raise UnknownLearnerError(f"no learner {strategy.learner!r} is installed")
-        parts = tuple(
-            {name.split("/", 2)[2]: content for name, content in files.items() if name.startswith(f"{i}/{fold}/")}
-            for fold in range(int(entry["folds"]))
-        )
-        weight = float(entry["weight"])
-        if not parts or not all(parts) or not 0 < weight <= 1:
-            raise ValueError(f"member {i} has no parts or a weight outside (0, 1]")
-        members.append(Member(strategy, parts, weight))
-    if not members:
-        raise ValueError("there are no members")
-    return Model(
+    model = Model(
         TaskKind(manifest["kind"]),
         str(manifest["metric"]),
         tuple(_LABEL_TYPES[kind](label) for kind, label in manifest["classes"]),
         str(manifest["form"]),
         dict(manifest["schema"]),
         tuple(int(n) for n in manifest["shape"]),
-        tuple(members),
+        _members(manifest["ensemble"], files),
         float(manifest["temperature"]),
         dict(manifest["info"]),
     )
+    if model.form not in FORMS or not 0 < model.temperature < np.inf:
+        raise ValueError(f"form {model.form!r} or temperature {model.temperature} makes no sense")
+    if model.kind.is_classification != (len(model.classes) > 1) or len(set(model.classes)) != len(model.classes):
+        raise ValueError(f"a {model.kind} model cannot have {len(model.classes)} classes, or one twice")
+    if model.form == "table":
+        Schema.from_json(model.schema)
+    return model
+
+
+def _members(entries: Sequence[Mapping[str, Any]], files: Mapping[str, bytes]) -> tuple[Member, ...]:
+    """Returns the members; each file ``MEMBER/FOLD/PART`` must belong to one of them."""
+    parts: dict[tuple[str, str], dict[str, bytes]] = {}
+    for name, content in files.items():
+        member, fold, part = name.split("/", 2)
+        parts.setdefault((member, fold), {})[part] = content
+    if len(parts) != sum(int(entry["folds"]) for entry in entries):
+        raise ValueError("its parts are not those of its members")
+    members = tuple(
+        Member(
+            Strategy.from_json(entry["strategy"]),
+            tuple(parts[str(i), str(fold)] for fold in range(int(entry["folds"]))),
+            float(entry["weight"]),
+        )
+        for i, entry in enumerate(entries)
+    )
+    if not all(m.parts and 0 < m.weight <= 1 for m in members) or abs(sum(m.weight for m in members) - 1) > 1e-6:
+        raise ValueError("the weights of its members do not sum to 1, or one has no parts")
+    return members
 
 
 def _check_versions(path: Path, written: Mapping[str, str], model: Model, *, force: bool) -> None:
