@@ -25,9 +25,7 @@ LAYERS = (
 )
 """Top modules and folders, lowest first; each may import what stands in a line above its own."""
 
-HEAVY = set(
-    ["torch", "ray", "lightgbm", "xgboost", "catboost", "sklearn", "scipy", "pandas", "polars", "sqlalchemy", "numpy"]
-)
+HEAVY = {"torch", "ray", "lightgbm", "xgboost", "catboost", "sklearn", "scipy", "pandas", "sqlalchemy", "numpy"}
 
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 
