@@ -134,7 +134,7 @@ def experience(path: Path) -> list[World]:
     """The recorded experience, one world per kind of task."""
     from gstar.experience import Experience
 
-    with Experience.open(str(path), mode="frozen") as opened:
+    with Experience.open(path, mode="frozen", shipped=False) as opened:
         found = {kind: opened.records(kind) for kind in TaskKind}
     return [World(f"{path.name}: {kind}", records, None) for kind, records in found.items() if len(records) >= N_FOLDS]
 
