@@ -13,7 +13,7 @@ import numpy as np
 from gstar.learner import AbstractLearner
 from gstar.task import Task
 
-FEW_TRIALS: Final = 12
+FEW_TRIALS: Final = 8
 """A search should afford about this many trials; folds are given up before that."""
 
 

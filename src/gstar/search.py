@@ -392,7 +392,7 @@ class _Desk:
             causes = "; ".join(sorted({f"{t.strategy.learner}: {t.error}" for t in self.trials if t.error}))
             raise NoModelError(f"No strategy led to a model. {causes}")
         self.notify("ensembling")
-        candidates = completed[:ENSEMBLE_CANDIDATES]
+        candidates = _worth_combining(completed)
         weights, temperature, score = _combine(self.task, candidates, self.valid_target, self.valid_weights, self.seed)
         chosen = {t.number: float(w) for t, w in zip(candidates, weights, strict=True) if w > 0}
         members = tuple(
@@ -526,6 +526,13 @@ def _fair_memory_mb(n_workers: int) -> float:
     """Returns an even share of three quarters of the memory that is free now."""
     free_mb = min(memory_limit_mb(), psutil.virtual_memory().available / 2**20)
     return max(256.0, 0.75 * free_mb / n_workers)
+
+
+def _worth_combining(completed: Sequence[Trial]) -> list[Trial]:
+    """Returns the best trials, best first, without those that a constant answer beats."""
+    floor = next((t.score for t in completed if t.strategy.learner == "constant"), None)
+    better = [t for t in completed if floor is None or (t.score or 0.0) > floor]
+    return (better or list(completed[:1]))[:ENSEMBLE_CANDIDATES]
 
 
 def _combine(

@@ -64,7 +64,7 @@ class Experience:
             mode: ``"on"``: read and write; ``"frozen"``: read, and keep new trials in memory for
                 this process only; ``"off"``: neither read nor keep.
             shipped: Whether the experience that comes with the package counts; None: unless
-                ``GSTAR_SHIPPED=off``.
+                ``GSTAR_SHIPPED=off``; that variable may also name another such file.
 
         Raises:
             StorageError: If there is something that is not a whole experience.
@@ -303,8 +303,12 @@ class Experience:
 
 
 def _shipped_file(counts: bool | None) -> Path | None:
-    counts = os.environ.get("GSTAR_SHIPPED", "on") != "off" if counts is None else counts
-    return shipped.HOME if counts and shipped.HOME.exists() else None
+    """Returns what ships with the package, another file that GSTAR_SHIPPED names, or nothing."""
+    said = os.environ.get("GSTAR_SHIPPED", "on")
+    if counts is None:
+        counts = said != "off"
+    place = shipped.HOME if said in {"on", "off", ""} else Path(said)
+    return place if counts and place.exists() else None
 
 
 def _place(url: str | Path | None) -> str:
