@@ -19,7 +19,7 @@ import numpy as np
 
 from gstar.archive import read_archive, write_archive
 from gstar.calibration import apply_temperature
-from gstar.errors import DataError, MissingExtraError, StorageError, UntrustedFileError, UsageError
+from gstar.errors import DataError, GstarError, StorageError, UntrustedFileError, UsageError
 from gstar.inputs import FORMS, Inputs, to_arrays
 from gstar.learner import AbstractLearner, State, get_learner
 from gstar.metric import TaskKind
@@ -190,11 +190,16 @@ class Model:
 
     def _blend(self, inputs: Inputs) -> Array:
         """Returns the weighted average over members and folds."""
-        total: Array | None = None
+        total = np.zeros((len(inputs), len(self.classes)) if self.kind.is_classification else len(inputs))
         for learner, state, weight in self._models:
-            part = weight * np.asarray(learner.predict(state, inputs), float)
-            total = part if total is None else total + part
-        assert total is not None
+            try:
+                total += weight * np.asarray(learner.predict(state, inputs), float).reshape(total.shape)
+            except (GstarError, MemoryError):
+                raise
+            except Exception as error:
+                raise UntrustedFileError(
+                    f"The saved {learner.name} model does not fit the rows that it should predict ({error!r:.120})."
+                ) from error
         return total
 
     @cached_property
@@ -207,7 +212,7 @@ class Model:
             for parts in member.parts:
                 try:
                     state = learner.load(parts)
-                except (MissingExtraError, UntrustedFileError):
+                except (GstarError, MemoryError):
                     raise
                 except Exception as error:
                     raise UntrustedFileError(
