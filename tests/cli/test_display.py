@@ -61,6 +61,7 @@ def test_plain_lines_tell_what_is_new(capsys):
             ended("neighbors", score=-3.0, best=-2.0),
             ended("kernel", status=Status.CRASHED, error="signal 11", best=-2.0),
             ended("kernel", status=Status.CRASHED, error="signal 11", best=-2.0),
+            ended("kernel", status=Status.OUT_OF_TIME, error="stopped: the budget was over", best=-2.0),
             ended("lightgbm", score=-1.0, best=-1.0, seconds_left=None, trials_left=7),
             replace(BLANK, message="something to know"),
             replace(BLANK, kind="ensembling", seconds_left=0.0),

@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from gstar.search import Event
-    from gstar.trial import Status
+    from gstar.trial import Status, Trial
 
 RECENT: Final = 5
 """The live view shows so many of the last trials."""
+
+
+def is_cut_short(trial: Trial) -> bool:
+    """Tells whether a trial was still running when the search ended; that is no failure of its own."""
+    return trial.status.value == "out_of_time" and trial.error.startswith("stopped:")
 
 
 class Display(Protocol):
@@ -83,7 +88,7 @@ class PlainLines(_Shown):
             say(event.message)
         if event.kind == "ensembling":
             say(f"{_left(event)}combining the best of {self.tried} models")
-        if event.trial is None or event.kind != "trial_ended":
+        if event.trial is None or event.kind != "trial_ended" or is_cut_short(event.trial):
             return
         self.tried += 1
         is_best = event.best_score is not None and (self.best is None or event.best_score > self.best)
@@ -123,7 +128,7 @@ class LiveView(_Shown):
     def notify(self, event: Event) -> None:
         """Remembers what to show; the view is drawn a few times a second."""
         self.event, self.seen_at = event, self.clock()
-        if event.trial is None or event.kind != "trial_ended":
+        if event.trial is None or event.kind != "trial_ended" or is_cut_short(event.trial):
             return
         self.tried += 1
         if not event.trial.completed:

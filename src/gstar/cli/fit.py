@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gstar.cli import options
+from gstar.cli.display import Display, display, is_cut_short
 from gstar.cli.files import check_model_output
+from gstar.cli.interrupts import Interrupts
 from gstar.cli.screen import say, show, show_facts, show_json, show_table
 from gstar.cli.text import duration, number, size
 from gstar.errors import NoModelError, StorageError
 
 if TYPE_CHECKING:
-    from gstar.cli.display import Display
-    from gstar.cli.interrupts import Interrupts
     from gstar.model import Model
     from gstar.search import Event, SearchResult
     from gstar.settings import Settings
@@ -61,8 +61,6 @@ def fit(
 
     Example: gstar fit train.csv --target churn --budget 60s --out churn.gstar
     """
-    from gstar.cli.display import display
-    from gstar.cli.interrupts import Interrupts
     from gstar.reading import make_task
 
     settings = options.given(
@@ -193,11 +191,15 @@ def _fidelity(result: SearchResult) -> str:
 def _tried_line(trials: tuple[Trial, ...]) -> str:
     counts = Counter(t.strategy.learner for t in trials if t.completed)
     learners = ", ".join(f"{name} {n}" if n > 1 else name for name, n in counts.most_common())
-    return f"{len(trials)} strategies, {counts.total()} completed: {learners}"
+    cut = sum(map(is_cut_short, trials))
+    rest = f"; {cut} more {'was' if cut == 1 else 'were'} running at the end" if cut else ""
+    return f"{len(trials) - cut} strategies, {counts.total()} completed: {learners}{rest}"
 
 
 def _failure_lines(trials: tuple[Trial, ...]) -> list[str]:
-    causes = Counter((t.strategy.learner, t.status.value, t.error) for t in trials if not t.completed)
+    causes = Counter(
+        (t.strategy.learner, t.status.value, t.error) for t in trials if not t.completed and not is_cut_short(t)
+    )
     return [
         f"{learner} {status.replace('_', ' ')}{f' ({n} times)' if n > 1 else ''}{': ' + error if error else ''}"
         for (learner, status, error), n in causes.most_common(5)

@@ -69,6 +69,7 @@ def list_(
 @app.command("show")
 def show_(
     run: RunId,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show whole strategies.")] = False,
     experience: options.Place = None,
     json: options.Json = False,
     debug: options.Debug = False,
@@ -98,7 +99,7 @@ def show_(
     )
     ranked = sorted(trials, key=lambda t: (t.score is None, -(t.score or 0.0)))
     show_table(
-        ("trial", metric or "score", "share", "time", "status", "strategy", "why"),
+        ("trial", metric or "score", "share", "time", "status", "strategy" if verbose else "learner", "why"),
         (
             (
                 t.number,
@@ -106,13 +107,13 @@ def show_(
                 f"{weights[t.number]:.0%}" if t.number in weights else "",
                 duration(t.cost_s),
                 t.status.value,
-                t.strategy.describe(),
+                t.strategy.describe() if verbose else t.strategy.learner,
                 t.error or t.proposal.reason,
             )
             for t in ranked
         ),
         right=("trial", metric or "score", "share", "time"),
-        title="",
+        title="Trials, best first:",
     )
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-WIDE: Final = 160
-"""Columns where the output is no terminal, so that tables are not wrapped."""
+WIDE: Final = 4000
+"""Columns where the output is no terminal, so that no line is ever wrapped."""
 
 
 def console(*, stderr: bool = False) -> Console:
