@@ -354,7 +354,7 @@ class Space:
             if entry["kind"] == "categorical":
                 parameters[name] = Categorical(tuple(entry["choices"]), entry["default"])
             else:
-                numeric = {"real": Real, "integer": Integer}[entry["kind"]]
+                numeric: type[Real] | type[Integer] = {"real": Real, "integer": Integer}[entry["kind"]]
                 parameters[name] = numeric(entry["low"], entry["high"], entry["log"], entry["default"])
             if "when" in entry:
                 conditions[name] = Condition(entry["when"]["parent"], tuple(entry["when"]["values"]))
