@@ -354,8 +354,8 @@ class Space:
             if entry["kind"] == "categorical":
                 parameters[name] = Categorical(tuple(entry["choices"]), entry["default"])
             else:
-                numeric: type[Real] | type[Integer] = {"real": Real, "integer": Integer}[entry["kind"]]
-                parameters[name] = numeric(entry["low"], entry["high"], entry["log"], entry["default"])
+                numeric: Mapping[str, type[Real] | type[Integer]] = {"real": Real, "integer": Integer}
+                parameters[name] = numeric[entry["kind"]](entry["low"], entry["high"], entry["log"], entry["default"])
             if "when" in entry:
                 conditions[name] = Condition(entry["when"]["parent"], tuple(entry["when"]["values"]))
         return Space(parameters, conditions)
