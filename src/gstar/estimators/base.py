@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -17,6 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_feature_names, _check_sample_weight, check_is_fitted, validate_data
 
 from gstar.errors import DataError
+from gstar.estimators.progress import Progress
 from gstar.estimators.report import failures_of, html_of, leaderboard_of, why_of
 from gstar.executors import warm_up
 from gstar.experience import Experience
@@ -53,6 +55,7 @@ class AbstractGstar(BaseEstimator):  # type: ignore[misc]
         workers: int | None = None,
         memory_mb: float | None = None,
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.budget_s = budget_s
         self.trials = trials
@@ -64,6 +67,7 @@ class AbstractGstar(BaseEstimator):  # type: ignore[misc]
         self.workers = workers
         self.memory_mb = memory_mb
         self.random_state = random_state
+        self.verbose = verbose
 
     @property
     def leaderboard_(self) -> pd.DataFrame:
@@ -79,7 +83,7 @@ class AbstractGstar(BaseEstimator):  # type: ignore[misc]
 
     @property
     def why_(self) -> list[str]:
-        """One line per model of the ensemble: its weight, what it is and why it was tried."""
+        """One line per model of the ensemble with its weight and why it was tried; then the end, then notes."""
         check_is_fitted(self)
         return why_of(self.result_)
 
@@ -99,7 +103,7 @@ class AbstractGstar(BaseEstimator):  # type: ignore[misc]
         tags.non_deterministic = self.trials is None
         return tags
 
-    def _repr_html_(self) -> str:
+    def _html_repr(self) -> str:
         return html_of(self)
 
     def _fit_task(self, X: Any, y: Any, *, kind: str, sample_weight: Any, groups: Any) -> Task:
@@ -117,7 +121,7 @@ class AbstractGstar(BaseEstimator):  # type: ignore[misc]
         folds = None if self.cv is None else _folds_of(self.cv, X, y, groups, task)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with opened(self.experience) as experience:
-            self.result_ = search(
+            result = search(
                 task,
                 budget_s=None if self.trials is not None else read_duration_s(self.budget_s),
                 trials=self.trials,
@@ -128,9 +132,13 @@ class AbstractGstar(BaseEstimator):  # type: ignore[misc]
                 memory_mb=self.memory_mb,
                 learners=self.learners,
                 folds=folds,
+                listener=Progress() if self.verbose else None,
                 started=started,
             )
-        self.model_ = self.result_.model
+        self.result_ = replace(result, trials=tuple(replace(t, predictions=None) for t in result.trials))
+        self.model_ = result.model
+        if result.interrupted:
+            warnings.warn("The fit was interrupted; the model is the best so far.", UserWarning, stacklevel=3)
         return task
 
     def _checked(self, X: Any, *, reset: bool) -> Any:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, Self, TypeAlias
 
 import numpy as np
+import pandas as pd
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d
 
+from gstar.columns import shorten
 from gstar.errors import DataError
 from gstar.estimators.base import AbstractGstar, kind_of
 
@@ -31,6 +33,7 @@ class GstarClassifier(ClassifierMixin, AbstractGstar):  # type: ignore[misc]
         workers: Trainings side by side; None: one per core; 0: in this very process.
         memory_mb: For one training; None: an even share of what the machine has.
         random_state: Seed of everything random.
+        verbose: 1 prints a line on stderr for each model that is better than all before.
 
     Attributes:
         classes_: ``(C,)`` labels.
@@ -78,6 +81,14 @@ class GstarClassifier(ClassifierMixin, AbstractGstar):  # type: ignore[misc]
 def _labels(y: Any) -> Array:
     """Checks labels as scikit-learn does and returns them as an array of the user's own type."""
     labels = column_or_1d(np.asarray(y), warn=True)
+    if labels.dtype == object:
+        labels = pd.Series(labels).infer_objects().to_numpy()
+    absent = np.flatnonzero(pd.isna(labels))
+    if len(absent):
+        raise DataError(
+            f"Input y contains NaN: {len(absent)} rows without a label (rows counted from 0: "
+            f"{shorten(absent.tolist())}); leave them out."
+        )
     if labels.dtype.kind == "f":
         _check_y(labels)
     check_classification_targets(labels)

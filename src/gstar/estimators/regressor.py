@@ -30,6 +30,7 @@ class GstarRegressor(RegressorMixin, AbstractGstar):  # type: ignore[misc]
         workers: Trainings side by side; None: one per core; 0: in this very process.
         memory_mb: For one training; None: an even share of what the machine has.
         random_state: Seed of everything random.
+        verbose: 1 prints a line on stderr for each model that is better than all before.
 
     Attributes:
         leaderboard_, failures_, why_: What was tried, what failed, and why these models.

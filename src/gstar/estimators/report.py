@@ -56,13 +56,13 @@ def failures_of(result: SearchResult) -> pd.DataFrame:
 
 
 def why_of(result: SearchResult) -> list[str]:
-    """Returns one line per model of the ensemble, heaviest first, then why the search ended."""
+    """Returns one line per model of the ensemble, heaviest first, then why the search ended, then its notes."""
     chosen = sorted((t for t in result.trials if t.number in result.weights), key=lambda t: -result.weights[t.number])
     lines = [
         f"{result.weights[t.number]:.0%} {t.strategy.describe()}: {t.proposal.reason or t.proposal.policy}"
         for t in chosen
     ]
-    return [*lines, f"The search ended because {result.stop_reason}."]
+    return [*lines, f"The search ended: {result.stop_reason}.", *result.notes]
 
 
 def html_of(estimator: AbstractGstar) -> str:
@@ -76,7 +76,7 @@ def html_of(estimator: AbstractGstar) -> str:
     board = board[board["weight"] > 0].drop(columns="number")
     parts = [
         f"<div>{head}",
-        f"<br>{len(result.trials)} trials in {result.seconds:.1f} s; ended because {html.escape(result.stop_reason)}.",
+        f"<br>{len(result.trials)} trials in {result.seconds:.1f} s; ended: {html.escape(result.stop_reason)}.",
         _table(board),
     ]
     failed = failures_of(result)
