@@ -1,5 +1,7 @@
 """Errors leave in one line with the right exit code."""
 
+import sys
+
 import pytest
 
 from gstar import __version__
@@ -69,6 +71,16 @@ def test_debug_adds_the_traceback(gstar):
     assert outcome.code == 3
     assert "Traceback (most recent call last)" in outcome.err
     assert outcome.err.splitlines()[-1].startswith("gstar: No file 'none.csv'.")
+
+
+def test_a_reader_that_has_gone_is_no_error_of_ours(gstar, monkeypatch):
+    def gone(path):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(fit, "check_model_output", gone)
+    monkeypatch.setattr("sys.stdout", sys.stdout)
+    outcome = gstar("fit", "x.csv", "--target", "y")
+    assert (outcome.code, outcome.err) == (141, "")
 
 
 def test_ctrl_c_before_anything_is_130(gstar, monkeypatch):

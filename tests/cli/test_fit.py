@@ -69,6 +69,14 @@ def test_experience_off_keeps_nothing(gstar, place):
     assert not (place.parent / "home").exists()
 
 
+def test_an_experience_that_cannot_be_written_costs_one_warning(gstar, place):
+    table(place / "train.csv")
+    outcome = gstar("fit", "train.csv", "--target", "y", "-q", "--experience", "./train.csv/no.sqlite", *FIT)
+    assert outcome.code == 0
+    assert outcome.err.count("Warning: New trials are not kept") == len(outcome.err.splitlines()) == 1
+    assert "not kept (the experience cannot be written)" in outcome.out
+
+
 def test_settings_reach_the_search(gstar, place, monkeypatch):
     table(place / "train.csv")
     (place / "gstar.toml").write_text('learners = ["constant"]\nworkers = 0\nexperience = "off"\n')

@@ -20,6 +20,7 @@ def test_ranked_strategies_with_score_time_and_reason(gstar, place):
     assert [line.split()[0] for line in lines[1:4]] == ["1", "2", "3"]
     assert "predicted roc_auc" in lines[-1]
     assert not (place / "model.gstar").exists()
+    assert not (place.parent / "home").exists()
 
 
 def test_as_json(gstar):

@@ -20,6 +20,10 @@ USAGE: Final[type[Exception]] = typer.BadParameter.__bases__[0]
 """What a wrong command line raises; where the class lives depends on the version of typer."""
 
 
+BROKEN_PIPE: Final = 141
+"""The exit code of a program that writes to a pipe whose reader has gone, as a shell tells it."""
+
+
 @dataclass(frozen=True)
 class Start:
     """Is when the program began, for budgets that count from there.
@@ -99,8 +103,8 @@ def run(arguments: Sequence[str], *, called: float) -> int:
 
 def _leave(error: BaseException) -> int:
     """Says what went wrong, in one line; returns the exit code."""
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, SystemExit):  # typer's way out when nobody reads the output any more
+        return BROKEN_PIPE
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return 130
     code, message = 1, f"Unexpected {type(error).__name__}: {one_line(error)}. Run it again with --debug to see where."

@@ -80,14 +80,14 @@ def fit(
         for note in () if quiet else task.notes:
             say(f"Note: {note}")
         shown = display(quiet=quiet, verbose=verbose)
-        result = _search(task, settings, _Watch(shown, interrupts), started=ctx.obj.at, quiet=quiet)
+        result, forgotten = _search(task, settings, _Watch(shown, interrupts), started=ctx.obj.at, quiet=quiet)
         for note in result.notes[len(task.notes) :]:
             say(f"Note: {note}")
         path = _save(replace(result.model, info={**result.model.info, "target": target}), Path(out))
     if json:
         show_json(_as_json(result, task, path))
     else:
-        _report(result, task, path, settings)
+        _report(result, task, path, budget_s=settings.budget_s, forgotten=forgotten)
     if interrupts.exit_code:
         raise typer.Exit(interrupts.exit_code)
 
@@ -105,12 +105,13 @@ class _Watch:
         self.shown.notify(event)
 
 
-def _search(task: Task, settings: Settings, watch: _Watch, *, started: float, quiet: bool) -> SearchResult:
+def _search(task: Task, settings: Settings, watch: _Watch, *, started: float, quiet: bool) -> tuple[SearchResult, str]:
+    """Returns what the search leaves, and why it is not remembered: empty if it is."""
     from gstar.search import search
 
     with options.opened(settings, tell_first_use=not quiet) as remembered, watch.shown:
         try:
-            return search(
+            result = search(
                 task,
                 budget_s=settings.budget_s,
                 trials=settings.trials,
@@ -127,6 +128,9 @@ def _search(task: Task, settings: Settings, watch: _Watch, *, started: float, qu
             if watch.interrupts.received:
                 raise KeyboardInterrupt from None
             raise
+        if remembered.warning or not result.run:
+            return result, "the experience cannot be written"
+        return result, "" if remembered.mode == "on" else f"--experience {remembered.mode}"
 
 
 def _save(model: Model, path: Path) -> Path:
@@ -143,11 +147,11 @@ def _save(model: Model, path: Path) -> Path:
     return path
 
 
-def _report(result: SearchResult, task: Task, path: Path, settings: Settings) -> None:
+def _report(result: SearchResult, task: Task, path: Path, *, budget_s: float | None, forgotten: str) -> None:
     """Prints the model, its score, what was tried and why, and what to do next."""
-    budget = f" of {duration(settings.budget_s)}" if settings.budget_s else ""
+    budget = f" of {duration(budget_s)}" if budget_s else ""
     members = sorted((t for t in result.trials if t.number in result.weights), key=lambda t: -result.weights[t.number])
-    remembered = f"run {result.run[:8]} (gstar runs show {result.run[:8]})" if result.run else "not kept"
+    remembered = f"not kept ({forgotten})" if forgotten else f"run {result.run[:8]} (gstar runs show {result.run[:8]})"
     facts = [
         ("Model", f"{path} ({size(path.stat().st_size)})"),
         ("Task", _task_line(task)),
@@ -158,7 +162,7 @@ def _report(result: SearchResult, task: Task, path: Path, settings: Settings) ->
         ("Time", f"{duration(result.seconds)}{budget}: {result.stop_reason}"),
         ("Tried", _tried_line(result.trials)),
         *(("Failed", line) for line in _failure_lines(result.trials)),
-        ("Remembered", remembered if settings.mode == "on" else f"not kept (--experience {settings.mode})"),
+        ("Remembered", remembered),
     ]
     show_facts(facts)
     show_table(

@@ -59,11 +59,12 @@ def given(**flags: Any) -> Settings:
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, *, tell_first_use: bool = False) -> Iterator[Experience]:
+def opened(settings: Settings, *, writes: bool = True, tell_first_use: bool = False) -> Iterator[Experience]:
     """Yields the experience that the settings name; warnings become lines on stderr.
 
     Args:
         settings: They name its place and mode.
+        writes: Whether the command may write to it; if not, none is made where there is none.
         tell_first_use: Whether to say where it is kept if it is new.
     """
     from gstar.cli.text import without_password
@@ -71,7 +72,8 @@ def opened(settings: Settings, *, tell_first_use: bool = False) -> Iterator[Expe
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        experience = Experience.open(settings.experience, mode=settings.mode)
+        mode = settings.mode if writes or settings.mode == "off" else "frozen"
+        experience = Experience.open(settings.experience, mode=mode)
     for warning in caught:
         say(f"Warning: {warning.message}")
     with experience:

@@ -38,7 +38,7 @@ def recommend(
     task = make_task(data, target=target, metric=settings["metric"], ordered_by=ordered_by, group_by=group_by)
     for note in task.notes:
         say(f"Note: {note}")
-    with options.opened(settings) as remembered:
+    with options.opened(settings, writes=False) as remembered:
         proposals = advise(
             task,
             remembered,

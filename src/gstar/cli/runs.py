@@ -15,7 +15,7 @@ from gstar.cli import options
 from gstar.cli.files import check_output, writing
 from gstar.cli.fit import trial_json
 from gstar.cli.screen import say, show, show_facts, show_json, show_table
-from gstar.cli.text import csv_cell, duration, json_value, number, published
+from gstar.cli.text import clean, csv_cell, duration, json_value, number, published
 
 if TYPE_CHECKING:
     from gstar.experience import Experience, Run
@@ -36,7 +36,7 @@ def list_(
     debug: options.Debug = False,
 ) -> None:
     """Lists runs, newest first."""
-    with options.opened(options.given(experience=experience)) as remembered:
+    with options.opened(options.given(experience=experience), writes=False) as remembered:
         found = remembered.runs()
         runs = [run for run in found if task is None or task == run.task_name or run.task.startswith(task)]
     if json:
@@ -46,21 +46,20 @@ def list_(
         say("No runs are remembered yet; `gstar fit` makes one.")
         return
     show_table(
-        ("run", "when", "task", "metric", "score", "trials", "time", "status"),
+        ("run", "when", "task", "score", "trials", "time", "status"),
         (
             (
                 run.id[:8],
-                _when(run),
-                run.task_name,
-                _metric(run),
-                number(published(_metric(run), run.score)),
+                _when(run)[:-3],
+                clean(run.task_name, 24),
+                f"{_metric(run)} {number(published(_metric(run), run.score))}",
                 run.trials,
                 duration(run.seconds),
-                run.status,
+                "" if run.status == "completed" else run.status,
             )
             for run in runs[:limit]
         ),
-        right=("score", "trials", "time"),
+        right=("trials", "time"),
     )
     if len(runs) > limit:
         say(f"... and {len(runs) - limit} more; see --limit.")
@@ -75,7 +74,7 @@ def show_(
     debug: options.Debug = False,
 ) -> None:
     """Shows a run with all its trials, best first."""
-    with options.opened(options.given(experience=experience)) as remembered:
+    with options.opened(options.given(experience=experience), writes=False) as remembered:
         found = remembered.run(run)
         trials = remembered.trials(run=found.id)
     weights = {int(number): float(weight) for number, weight in found.summary.get("weights", {}).items()}
@@ -145,7 +144,7 @@ def export(
     if out is not None and out != "-":
         check_output(Path(out))
     chosen = form or ("csv" if out is not None and out.lower().endswith(".csv") else "jsonl")
-    with options.opened(options.given(experience=experience)) as remembered, writing(out) as stream:
+    with options.opened(options.given(experience=experience), writes=False) as remembered, writing(out) as stream:
         rows = _rows(remembered, run)
         if chosen == "jsonl":
             stream.writelines(json_format.dumps(row, ensure_ascii=False) + "\n" for row in rows)
