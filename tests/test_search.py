@@ -1,0 +1,176 @@
+"""The main job: repeats bit for bit, survives every learner, remembers, and can be stopped."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gstar.errors import StorageError, UsageError
+from gstar.experience import Experience
+from gstar.reading import make_task
+from gstar.search import search
+from gstar.testing import evil
+from gstar.trial import Status
+
+QUICK = ["linear", "neighbors", "extra_trees"]
+
+
+@pytest.fixture(scope="module")
+def task():
+    rng = np.random.default_rng(1)
+    numbers = rng.normal(size=(120, 4))
+    labels = np.where(numbers[:, 0] * numbers[:, 1] + 0.5 * numbers[:, 2] > 0, "yes", "no")
+    return make_task(numbers, labels, name="toy")
+
+
+class Recorder:
+    def __init__(self, stop_after=None):
+        self.events = []
+        self.stop_after = stop_after
+
+    def notify(self, event):
+        self.events.append(event)
+        ended = sum(e.kind == "trial_ended" for e in self.events)
+        if event.kind == "trial_ended" and ended == self.stop_after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("policy", ["gaussian", "portfolio", "random"])
+def test_a_budget_in_trials_repeats_at_any_number_of_workers(task, policy):
+    results = [
+        search(task, budget_s=None, trials=6, policy=policy, learners=QUICK, workers=workers, seed=3)
+        for workers in (0, 1, 2)
+    ]
+    first = results[0]
+    assert len(first.trials) == 7
+    for other in results[1:]:
+        assert [t.strategy for t in other.trials] == [t.strategy for t in first.trials]
+        assert [t.score for t in other.trials] == [t.score for t in first.trials]
+        assert other.weights == first.weights
+        np.testing.assert_array_equal(other.model.predict_inputs(task.inputs), first.model.predict_inputs(task.inputs))
+
+
+def test_the_ensemble_is_not_worse_than_its_best_model_by_much(task):
+    result = search(task, budget_s=None, trials=6, learners=QUICK, workers=0)
+    best = max(t.score for t in result.trials if t.score is not None)
+    assert result.score > best - 0.05
+    assert sum(result.weights.values()) == pytest.approx(1.0)
+    assert set(result.model.predict(np.zeros((2, 4)))) <= {"yes", "no"}
+
+
+def test_every_evil_learner_ends_in_a_trial_and_the_baseline_is_left(task):
+    learners = [learner() for learner in (evil.Segfaulter, evil.Raiser, evil.Exiter, evil.Diverger)]
+    result = search(task, budget_s=None, trials=4, learners=learners, workers=2, policy="random")
+    assert {t.status for t in result.trials[1:]} <= {Status.CRASHED, Status.FAILED}
+    assert len(result.trials) == 5
+    assert [m.strategy.learner for m in result.model.members] == ["constant"]
+
+
+def test_a_learner_that_ignores_its_deadline_is_killed_when_the_budget_is_over(task):
+    result = search(task, budget_s=3.0, learners=[evil.Sleeper()], workers=1, policy="random")
+    assert {t.status for t in result.trials[1:]} == {Status.OUT_OF_TIME}
+    assert [m.strategy.learner for m in result.model.members] == ["constant"]
+
+
+def test_an_interrupt_keeps_the_best_model_so_far(task):
+    recorder = Recorder(stop_after=3)
+    result = search(task, budget_s=None, trials=50, learners=QUICK, workers=0, listener=recorder)
+    assert result.interrupted
+    assert result.stop_reason == "interrupted"
+    assert 3 <= len(result.trials) < 50
+    assert result.model.predict(np.zeros((1, 4))).shape == (1,)
+
+
+def test_everything_is_remembered_and_the_next_fit_knows_it(task, tmp_path):
+    path = tmp_path / "experience.db"
+    with Experience.open(path, shipped=False) as experience:
+        first = search(task, budget_s=None, trials=3, learners=QUICK, workers=0, experience=experience)
+        stored = experience.trials(run=first.run)
+        assert [t.number for t in stored] == [t.number for t in first.trials]
+        assert [t.score for t in stored] == [t.score for t in first.trials]
+        records = experience.knowledge(task.kind, task.metric.name)
+        assert records.tasks == (task.fingerprint,)
+        second = search(task, budget_s=None, trials=3, learners=QUICK, workers=0, experience=experience)
+        assert {r.id for r in experience.runs()} == {first.run, second.run}
+        assert {r.status for r in experience.runs()} == {"completed"}
+    assert "toy" not in {str(v) for t in stored for v in t.strategy.configuration.values()}
+
+
+class BrokenExperience:
+    """Is an experience whose disk is full from the start."""
+
+    def __getattr__(self, name):
+        if name == "knowledge":
+            return Experience.open(mode="off", shipped=False).knowledge
+
+        def fail(*_, **__):
+            raise StorageError("no space left on device")
+
+        return fail
+
+
+def test_a_full_disk_does_not_cost_the_model(task):
+    result = search(task, budget_s=None, trials=2, learners=QUICK, workers=0, experience=BrokenExperience())
+    assert len(result.trials) == 3
+    assert any("no space left" in note for note in result.notes)
+
+
+def test_events_tell_what_happens(task):
+    recorder = Recorder()
+    search(task, budget_s=None, trials=2, learners=QUICK, workers=0, listener=recorder)
+    kinds = [e.kind for e in recorder.events]
+    assert kinds[0] == "started"
+    assert kinds[-2:] == ["ensembling", "done"]
+    assert kinds.count("trial_ended") == 3
+    assert recorder.events[-1].trials_left == 0
+    assert recorder.events[-1].best_score is not None
+
+
+def test_folders_of_killed_searches_are_swept(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = tmp_path / "gstar-run-999999999-abc"
+    dead.mkdir()
+    mine = tmp_path / f"gstar-run-{os.getpid()}-abc"
+    mine.mkdir()
+    search(task, budget_s=None, trials=1, learners=["linear"], workers=0)
+    assert [p.name for p in tmp_path.iterdir()] == [mine.name]
+
+
+def test_a_temporary_folder_that_cannot_be_written_is_named(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(StorageError, match="TMPDIR"):
+        search(task, budget_s=None, trials=1, learners=["linear"], workers=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"budget_s": None}, "got neither"),
+        ({"budget_s": 0.0}, "positive budget"),
+        ({"budget_s": None, "trials": 0}, "positive budget"),
+        ({"trials": 1, "learners": ["liner"]}, "Did you mean 'linear'"),
+        ({"trials": 1, "workers": -1}, "workers >= 0"),
+    ],
+)
+def test_wrong_arguments_are_refused(task, given, match):
+    with pytest.raises(UsageError, match=match):
+        search(task, **given)
+
+
+def test_groups_never_straddle_and_weights_count(task):
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(80, 2))
+    target = numbers[:, 0] + rng.normal(size=80)
+    grouped = make_task(
+        {"a": numbers[:, 0], "b": numbers[:, 1], "who": rng.integers(0, 9, 80), "y": target},
+        target="y",
+        group_by="who",
+        weights=rng.random(80) + 0.5,
+    )
+    result = search(grouped, budget_s=None, trials=1, learners=["linear"], workers=0)
+    assert result.trials[1].completed
+    assert Path(result.run).name == result.run
