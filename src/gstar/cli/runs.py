@@ -90,7 +90,7 @@ def show_(
             ("Task", f"{found.task_name} ({found.task})"),
             ("When", _when(found)),
             ("Settings", settings),
-            ("Status", f"{found.status} {found.summary.get('stop_reason', '')}".strip()),
+            ("Status", ": ".join(filter(None, (found.status, found.summary.get("stop_reason"))))),
             ("Score", f"{metric} {number(published(metric, found.score))}"),
             ("Time", duration(found.seconds)),
             ("Trials", found.trials),
