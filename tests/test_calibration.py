@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gstar.calibration import apply_temperature, fit_temperature
+from gstar.calibration import LEAST_ROWS, apply_temperature, fit_temperature
 from gstar.metric import METRICS
 
 
@@ -35,8 +35,27 @@ def test_leaves_alone_what_is_right(n_classes):
 
 
 def test_with_few_rows_it_is_one():
-    p, y = predictions(99, 2, 3.0)
-    assert fit_temperature(p, y) == 1.0
+    p, y = predictions(LEAST_ROWS, 2, 4.0)
+    assert fit_temperature(p, y) > 2
+    assert fit_temperature(p[:-1], y[:-1]) == 1.0
+
+
+def test_a_gain_within_the_noise_is_no_gain():
+    """Of 20 models that are right as they are, at most a few are changed; the plain optimum is never 1."""
+    fitted = [fit_temperature(*predictions(400, 2, 1.0, seed)) for seed in range(20)]
+    assert sum(t != 1.0 for t in fitted) <= 4
+
+
+def test_weights_count():
+    p, y = predictions(1000, 2, 2.0)
+    weights = np.where(y == 1, 3.0, 1.0)
+    assert fit_temperature(p, y, weights) != fit_temperature(p, y)
+    assert fit_temperature(p, y, np.ones(1000)) == pytest.approx(fit_temperature(p, y))
+
+
+def test_rows_of_one_class_are_no_problem():
+    p, _ = predictions(300, 2, 1.0)
+    assert np.isfinite(fit_temperature(p, np.zeros(300, int)))
 
 
 def test_one_is_no_change():
