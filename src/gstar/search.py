@@ -447,7 +447,7 @@ class _Desk:
             return None
         try:
             return write()
-        except StorageError as error:
+        except (StorageError, UsageError) as error:
             self.remembers = False
             self.notes.append(f"This run is not fully remembered: {error}")
             return None

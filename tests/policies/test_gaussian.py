@@ -44,7 +44,24 @@ class TestSoftGaussianContract(PolicyContract):
 
 
 def _policy(records: Records, **options: Any) -> GaussianPolicy:
-    return GaussianPolicy(records, learners=toy_learners(), **options)
+    """Is the Gaussian alone: what it proposes once the opening is over."""
+    return GaussianPolicy(records, learners=toy_learners(), **{"opening": 0, **options})
+
+
+def test_opens_with_the_portfolio_and_then_takes_over() -> None:
+    records = toy_records(24, 40)
+    opened, alone = _policy(records, opening=2), _policy(records)
+    listed = PortfolioPolicy(records, learners=toy_learners()).portfolio(toy_context())
+    trials: list[Any] = []
+    for place in range(2):
+        proposal = opened.ask([toy_context(history=tuple(trials))], np.random.default_rng(0))[0]
+        assert proposal is not None
+        assert proposal.strategy == listed[place]
+        assert proposal.policy == "gaussian"
+        trials.append(toy_trial(proposal, 0.5 + 0.1 * place))
+    after = toy_context(history=tuple(trials))
+    then = [policy.ask([after], np.random.default_rng(0))[0] for policy in (opened, alone)]
+    assert then[0] == then[1]
 
 
 def _first(policy: AbstractPolicy, **changes: Any) -> Proposal:
@@ -74,7 +91,8 @@ def test_beats_the_portfolio_which_beats_chance() -> None:
     records = toy_records(60, 40, holes=0.0)
     regrets: dict[str, list[float]] = {}
     for kind in (RandomPolicy, PortfolioPolicy, GaussianPolicy):
-        make = partial(kind, learners=toy_learners(), closed=True)
+        options = {"opening": 0} if kind is GaussianPolicy else {}
+        make = partial(kind, learners=toy_learners(), closed=True, **options)
         regrets[kind.name] = [_regret(make, records, trials) for trials in (1, 3)]
     assert regrets["gaussian"][0] < 0.8 * regrets["portfolio"][0] < 0.6 * regrets["random"][0]
     assert regrets["gaussian"][1] < 0.8 * regrets["portfolio"][1] < 0.6 * regrets["random"][1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, TypeAlias
 
 import numpy as np
@@ -25,6 +25,7 @@ from gstar.policies.candidates import (
     unique,
 )
 from gstar.policies.kernel import Encoder
+from gstar.policies.portfolio import PortfolioPolicy
 from gstar.policies.predictor import Belief, Predictor, Profiles
 from gstar.policies.sampling import Draw
 from gstar.policy import AbstractPolicy, Context
@@ -43,6 +44,9 @@ STOP_SHARE: Final = 0.01
 
 GOOD: Final = 0.8
 """A strategy with this normalised score did well on a task (0 is middling, 1 the best known)."""
+
+OPENING: Final = 6
+"""Of 14 tables at 10 s, the portfolio alone was better than the Gaussian alone on 8."""
 
 N_SIMILAR: Final = 10
 N_NEAR: Final = 8
@@ -94,6 +98,9 @@ class GaussianPolicy(AbstractPolicy):
 
     A recorded task that comes again is recognised: its recorded scores inform the prediction.
 
+    The first `opening` proposals are those of the greedy portfolio: cheap, good on average and unlike
+    one another, they place the task better than meta-features do, and an ensemble wants them anyway.
+
     Args:
         records: What is known of other tasks.
         learners: Learners to use instead of the installed ones.
@@ -103,6 +110,7 @@ class GaussianPolicy(AbstractPolicy):
         temperature: 0 proposes the best candidate, with log-probability 0: the choice is
             certain. Above, candidates are drawn from the softmax of log acquisition /
             temperature, with their exact log-probability among those candidates.
+        opening: How many proposals come from the portfolio before the Gaussian takes over.
         closed: Whether to choose among the recorded strategies only, as a replay of recorded tasks must.
     """
 
@@ -116,6 +124,7 @@ class GaussianPolicy(AbstractPolicy):
         diversity: float = 0.1,
         cost_power: float = 1.0,
         temperature: float = 0.0,
+        opening: int = OPENING,
         closed: bool = False,
     ) -> None:
         self.records = canonical(records)
@@ -124,6 +133,8 @@ class GaussianPolicy(AbstractPolicy):
         self.cost_power = cost_power
         self.temperature = temperature
         self.closed = closed
+        self.opening = opening
+        self._portfolio = PortfolioPolicy(records, learners=learners, closed=True)
         self._version = digest(self.records)
         self._rows = {task: i for i, task in enumerate(self.records.tasks)}
         self._known: dict[tuple[object, ...], _Known] = {}
@@ -154,6 +165,10 @@ class GaussianPolicy(AbstractPolicy):
         known = self._prepare(context)
         if is_spent(context) or not known.learners:
             return None
+        if len(taken(context)) < self.opening:
+            first = self._portfolio.ask([context], rng)[0]
+            if first is not None:
+                return replace(first, policy=self.name, policy_version=self.version)
         options = self._options(known, context)
         if not options.fits.any():
             return None
