@@ -26,6 +26,8 @@ SPLINE_KNOTS: Final = 6
 MAX_SPLINE_COLUMNS: Final = 120
 TEXT_COMPONENTS: Final = 12
 CLIP: Final = 8.0
+LEAST_WEIGHT: Final = 1e-12
+"""As a share of the largest: a row without any weight would make variances of nothing."""
 _DAY_S: Final = 86_400.0
 
 TREE_ENCODING: Final[dict[str, Parameter]] = {"categories": Categorical(("ordinal", "target", "onehot"))}
@@ -170,10 +172,11 @@ def _number_transformer(choice: str, numbers: Array, seed: int) -> Any:
 
 def _fit_numbers(transformer: Any, numbers: Array, weights: Array | None) -> Array:
     """Fits and transforms; steps that know of weights get them, so that a weight of 2 is two rows."""
-    weights = np.ones(len(numbers)) if weights is None else weights
+    weights = np.ones(len(numbers)) if weights is None else np.maximum(weights, LEAST_WEIGHT * np.max(weights))
     heed = [name for name, _ in transformer.steps if name.startswith(("standardscaler", "splinetransformer"))]
     given = {f"{name}__sample_weight": weights for name in heed}
-    return np.asarray(np.clip(transformer.fit_transform(numbers, **given), -CLIP, CLIP))
+    with np.errstate(invalid="ignore"):  # the weighted variance of a constant may be a hair below zero
+        return np.asarray(np.clip(transformer.fit_transform(numbers, **given), -CLIP, CLIP))
 
 
 def _code_transformer(choice: str, table: Table, kind: TaskKind, seed: int) -> Any:

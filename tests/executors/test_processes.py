@@ -124,6 +124,19 @@ def test_shutdown_leaves_nothing_behind(tmp_path, monkeypatch):
         executor.submit(echo, Deed("x"))
 
 
+def test_shutdown_does_not_wait_for_jobs_that_were_cancelled_in_the_queue():
+    executor = ProcessExecutor(1)
+    running = executor.submit(do, Deed("Sleeper"))
+    queued = [executor.submit(echo, Deed("late")) for _ in range(3)]
+    while not any(run.pid for run in executor._running.values()):
+        time.sleep(0.01)
+    for future in queued:
+        assert future.cancel()
+    executor.kill(running)
+    executor.shutdown(wait=True)
+    assert isinstance(running.exception(), OutOfTimeError)
+
+
 def test_threads_are_capped(executor):
     assert executor.submit(threads_seen, Deed("x", Limits(threads=1))).result(timeout=60) == "1"
 

@@ -132,7 +132,8 @@ class ProcessExecutor(Executor):
         while self._queued or self._running or not self._closing:
             try:
                 self._start_queued()
-                for kind, number, value in self._launcher.happenings(self._wake, TICK_S if self._running else None):
+                pause_s = TICK_S if self._running or self._closing else None
+                for kind, number, value in self._launcher.happenings(self._wake, pause_s):
                     self._hear(kind, number, value)
             except launchers.LauncherDiedError:
                 self._replace_launcher()

@@ -23,13 +23,14 @@ class BoostedState:
 
     Args:
         encoder: The encoding.
-        booster: The library's own object; None while all rows are of one class.
+        booster: The library's own object; None where there is nothing to learn.
         rest: What the learner needs to train on: its data, its parameters; None once loaded.
         classes: ``(K,)`` codes of the classes among the rows; empty for regression.
         n_classes: C.
         scale: The scale of a regression target.
         limit: Rounds after which it is done.
         steps: Rounds that count.
+        answer: ``(K,)`` probabilities, or one value, where there is nothing to learn; else empty.
     """
 
     encoder: TableEncoder
@@ -40,6 +41,7 @@ class BoostedState:
     scale: TargetScale
     limit: int
     steps: int = 0
+    answer: tuple[float, ...] = ()
 
     @property
     def done(self) -> bool:
@@ -48,8 +50,8 @@ class BoostedState:
 
     @property
     def is_trivial(self) -> bool:
-        """Whether all rows were of one class."""
-        return len(self.classes) == 1
+        """Whether there is nothing to learn, so that the answer is always the same."""
+        return bool(self.answer)
 
     def finished(self) -> BoostedState:
         """Returns the state as done."""
@@ -87,14 +89,38 @@ def finish_prediction(state: BoostedState, raw: Array) -> Array:
     return full_probabilities(raw, state.classes, state.n_classes)
 
 
+def trivial_answer(matrix: Array, target: Array, classes: Array) -> tuple[float, ...]:
+    """Returns the only answer there is if the target or all columns are constant, else nothing."""
+    known = np.nan_to_num(matrix, nan=-1e30)
+    if np.ptp(target) > 0 and np.any(known != known[:1]):
+        return ()
+    if not len(classes):
+        return (float(np.mean(target)),)
+    return tuple((np.bincount(target, minlength=len(classes)) / len(target)).tolist())
+
+
+def trivial_state(
+    encoder: TableEncoder, classes: Array, n_classes: int, scale: TargetScale, answer: tuple[float, ...]
+) -> BoostedState:
+    """Returns a state that one step completes."""
+    return BoostedState(encoder, None, None, classes, n_classes, scale, 1, answer=answer)
+
+
 def trivial_prediction(state: BoostedState, rows: int) -> Array:
-    """Returns certainty of the only class."""
-    return full_probabilities(np.ones((rows, 1)), state.classes, state.n_classes)
+    """Returns the same answer for every row."""
+    if not state.n_classes:
+        return state.scale.backward(np.full(rows, state.answer[0]))
+    return full_probabilities(np.tile(state.answer, (rows, 1)), state.classes, state.n_classes)
 
 
 def save_boosted(state: BoostedState, name: str, content: bytes | None) -> dict[str, bytes]:
     """Returns the parts of a state; the booster's own bytes under the given name."""
-    about = {"classes": state.classes.tolist(), "n_classes": state.n_classes, "steps": state.steps}
+    about = {
+        "classes": state.classes.tolist(),
+        "n_classes": state.n_classes,
+        "steps": state.steps,
+        "answer": state.answer,
+    }
     parts = state.encoder.save() | {"about.json": json.dumps(about).encode(), "scale.json": state.scale.dump()}
     return parts if content is None else parts | {name: content}
 
@@ -112,4 +138,5 @@ def load_boosted(parts: Mapping[str, bytes], booster: Any) -> BoostedState:
         TargetScale.parse(parts["scale.json"]),
         steps,
         steps,
+        tuple(float(p) for p in about["answer"]),
     )

@@ -19,7 +19,9 @@ from gstar.learners.boosted import (
     finish_prediction,
     load_boosted,
     save_boosted,
+    trivial_answer,
     trivial_prediction,
+    trivial_state,
 )
 from gstar.schedule import rate_factors
 from gstar.space import Categorical, Integer, Real, Scalar, Space
@@ -69,8 +71,8 @@ class LightGBM(AbstractLearner):
         c = spec.configuration
         encoder, matrix, target, classes, scale = encode_rows(inputs, target, spec, str(c["categories"]))
         limit = int(c["rounds"] or 1)
-        if len(classes) == 1:
-            return BoostedState(encoder, None, None, classes, spec.n_classes, scale, 1)
+        if answer := trivial_answer(matrix, target, classes):
+            return trivial_state(encoder, classes, spec.n_classes, scale, answer)
         rates = float(c["rate"] or 0.1) * rate_factors(spec.schedule, limit)
         n_classes = len(classes)
         objective = "regression" if not n_classes else "binary" if n_classes == 2 else "multiclass"

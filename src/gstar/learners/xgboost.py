@@ -17,7 +17,9 @@ from gstar.learners.boosted import (
     finish_prediction,
     load_boosted,
     save_boosted,
+    trivial_answer,
     trivial_prediction,
+    trivial_state,
 )
 from gstar.schedule import rate_factors
 from gstar.space import Categorical, Integer, Real, Scalar, Space
@@ -56,8 +58,8 @@ class XGBoost(AbstractLearner):
         assert isinstance(inputs, Table)
         c = spec.configuration
         encoder, matrix, target, classes, scale = encode_rows(inputs, target, spec, str(c["categories"]))
-        if len(classes) == 1:
-            return BoostedState(encoder, None, None, classes, spec.n_classes, scale, 1)
+        if answer := trivial_answer(matrix, target, classes):
+            return trivial_state(encoder, classes, spec.n_classes, scale, answer)
         n_classes = len(classes)
         objective = "reg:squarederror" if not n_classes else "binary:logistic" if n_classes == 2 else "multi:softprob"
         parameters: dict[str, Any] = {
