@@ -26,6 +26,8 @@ SPLINE_KNOTS: Final = 6
 MAX_SPLINE_COLUMNS: Final = 120
 TEXT_COMPONENTS: Final = 12
 CLIP: Final = 8.0
+LARGEST: Final = 1e30
+"""Numbers beyond this count as this: their squares are finite, and so they are as float32."""
 LEAST_WEIGHT: Final = 1e-12
 """As a share of the largest: a row without any weight would make variances of nothing."""
 _DAY_S: Final = 86_400.0
@@ -147,7 +149,8 @@ class TableEncoder:
 
 
 def _number_block(table: Table) -> Array:
-    return np.concatenate([table.numbers, date_parts(table.dates)], axis=1) if table.dates.shape[1] else table.numbers
+    numbers = np.clip(table.numbers, -LARGEST, LARGEST)
+    return np.concatenate([numbers, date_parts(table.dates)], axis=1) if table.dates.shape[1] else numbers
 
 
 def _number_transformer(choice: str, numbers: Array, seed: int) -> Any:
@@ -240,6 +243,5 @@ def _gaps(codes: Array) -> Array:
 def _join(blocks: list[Array], rows: int, dtype: type[np.floating[Any]]) -> Array:
     if not blocks:
         return np.zeros((rows, 1), dtype)
-    limit = float(np.finfo(np.float32).max) / 4
     joined = np.concatenate([np.asarray(block, float) for block in blocks], axis=1)
-    return np.asarray(np.clip(joined, -limit, limit), dtype)
+    return np.asarray(joined, dtype)

@@ -81,7 +81,7 @@ def load_forest(content: bytes) -> Any:
         forest.n_features_in_, forest.n_outputs_ = int(found["n_features"]), 1
         if n_classes:
             forest.n_classes_, forest.classes_ = n_classes, np.arange(n_classes)
-    except (KeyError, IndexError, ValueError, TypeError, OSError) as error:
+    except (KeyError, IndexError, ValueError, TypeError, OSError, EOFError) as error:
         raise UntrustedFileError(f"A model part is not a forest as gstar saves it ({error!r:.200}).") from error
     return forest
 
