@@ -59,4 +59,4 @@ def _requirements(peer: str) -> list[str]:
     toml = "".join(line[2:] if line.startswith("# ") else line[1:] for line in head["toml"].splitlines(keepends=True))
     wanted: list[str] = tomllib.loads(toml)["dependencies"]
     root = HERE.parent.resolve()
-    return [f"{r} @ git+file://{root}@{commit()}" if r.startswith("gstar") else r for r in wanted]
+    return [f"{r} @ git+file://localhost{root}@{commit()}" if r.startswith("gstar") else r for r in wanted]

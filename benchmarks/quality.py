@@ -170,9 +170,7 @@ def knowledge_for(run: Run, table: Table, *, without: bool) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with manifest.csv"
-    )
+    parser.add_argument("--data", type=Path, default=DATA, help="folder with manifest.csv and tasks/")
     parser.add_argument("--tables", nargs="+", default=["all"], help="all, stratified40, or names")
     parser.add_argument("--peers", nargs="+", default=envs.names(), choices=envs.names(), metavar="PEER")
     parser.add_argument("--budget", type=float, default=10.0, help="seconds, for peers whose name ends in _budget")
@@ -183,6 +181,7 @@ def main() -> None:
     args = parser.parse_args()
     pin(N_CORES)
     pythons = {peer: envs.ensure(peer) for peer in args.peers}
+    commit = envs.commit()
     todo = list(plan(args.peers, choose(read_tables(args.data), args.tables), args.budget))
     done = {} if args.again else read_rows()
     todo = [(run, table) for run, table in todo if not settled(done.get(run), quiet=args.quiet)]
@@ -190,7 +189,7 @@ def main() -> None:
     for i, (run, table) in enumerate(todo, 1):
         knowledge = knowledge_for(run, table, without=args.no_knowledge)
         result = measure(run, table, pythons[run.peer], timeout_s=args.timeout, knowledge=knowledge, quiet=args.quiet)
-        origin = {"commit": envs.commit(), "cold": knowledge == "off"} if run.peer == "gstar_budget" else {}
+        origin = {"commit": commit, "cold": knowledge == "off"} if run.peer == "gstar_budget" else {}
         row = asdict(run) | {"quiet": args.quiet} | result | origin
         with RESULTS.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(row) + "\n")
