@@ -247,7 +247,7 @@ def test_refuses_members_that_do_not_fit_their_parts(saved, key, value):
 def test_refuses_parts_of_another_learner(saved):
     ensemble = read_archive(saved)[0]["ensemble"]
     ensemble[0]["strategy"]["learner"] = "lightgbm"
-    with pytest.raises(UntrustedFileError, match="saved lightgbm model does not fit"):
+    with pytest.raises(UntrustedFileError, match="lightgbm model are damaged or not its own"):
         Model.load(rewritten(saved, ensemble=ensemble)).predict(frame())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import pickle
@@ -53,7 +54,7 @@ class ForkLauncher(AbstractLauncher):
         }
         environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "gstar.executors.forkserver", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "gstar.executors.forkserver", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -92,6 +93,8 @@ class ForkLauncher(AbstractLauncher):
             self._connection.close()
         if os.getpid() == self.owner:
             self._process.wait()
+        else:
+            self._process.returncode = 0  # a child of the parent's: not ours to wait for
 
     @property
     def usable(self) -> bool:
@@ -109,7 +112,7 @@ class SpawnLauncher(AbstractLauncher):
     def start(self, number: int, request: dict[str, Any]) -> None:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         process = subprocess.Popen(
-            [sys.executable, "-m", "gstar.executors.spawned"],
+            [sys.executable, "-P", "-m", "gstar.executors.spawned"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -143,6 +146,14 @@ class SpawnLauncher(AbstractLauncher):
 
 _idle: list[ForkLauncher] = []
 _idle_lock = threading.Lock()
+
+
+@atexit.register
+def _close_idle() -> None:
+    """Ends the fork server that was kept warm, at the end of the process."""
+    with _idle_lock:
+        while _idle:
+            _idle.pop().close()
 
 
 def acquire() -> AbstractLauncher:
