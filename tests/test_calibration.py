@@ -41,9 +41,9 @@ def test_with_few_rows_it_is_one():
 
 
 def test_a_gain_within_the_noise_is_no_gain():
-    """Of 20 models that are right as they are, at most a few are changed; the plain optimum is never 1."""
-    fitted = [fit_temperature(*predictions(400, 2, 1.0, seed)) for seed in range(20)]
-    assert sum(t != 1.0 for t in fitted) <= 4
+    """Of 40 models that are right as they are, hardly any is changed; without the standard error it would be ten."""
+    fitted = [fit_temperature(*predictions(n, 2, 1.0, seed)) for seed in range(40) for n in (400, 1000)]
+    assert sum(t != 1.0 for t in fitted) <= 5
 
 
 def test_weights_count():

@@ -13,7 +13,6 @@ import os
 import re
 import secrets
 import stat
-import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -39,9 +38,7 @@ _DAMAGED: Final = (
     ValueError,
     LookupError,
     TypeError,
-    AttributeError,
     OverflowError,
-    struct.error,
     zlib.error,
 )
 """What `zipfile` and `json` raise over bytes that make no sense."""

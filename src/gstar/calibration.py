@@ -15,7 +15,7 @@ from gstar.metric import METRICS
 
 Array: TypeAlias = np.ndarray
 
-LEAST_ROWS: Final = 200
+LEAST_ROWS: Final = 300
 """With fewer validation rows the temperature would be luck (measured by benchmarks/calibration.py)."""
 _PARTS: Final = 5
 

@@ -542,7 +542,7 @@ def _combine(
     predictions = [t.predictions for t in candidates if t.predictions is not None]
     weights = select(predictions, target, task.metric, weights=row_weights, seed=seed)
     blend = np.tensordot(weights, np.stack(predictions), axes=1)
-    temperature = fit_temperature(blend, target) if task.kind.is_classification else 1.0
+    temperature = fit_temperature(blend, target, row_weights) if task.kind.is_classification else 1.0
     return weights, temperature, task.metric.score(target, blend, row_weights)
 
 
