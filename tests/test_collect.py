@@ -70,5 +70,5 @@ def test_a_folder_without_a_manifest_is_refused(tmp_path):
 
 def test_a_manifest_that_names_a_missing_file_is_refused(folder):
     (folder / "long.csv").unlink()
-    with pytest.raises(DataError, match="manifest.csv with columns"):
+    with pytest.raises(DataError, match=r"manifest\.csv with columns"):
         read_manifest(folder)
