@@ -154,6 +154,7 @@ def test_a_model_that_finds_no_room_is_rescued(gstar, place, monkeypatch):
         save(self, path)
 
     monkeypatch.setattr(Model, "save", full)
+    monkeypatch.setattr("tempfile.tempdir", str(place.parent))
     outcome = gstar("fit", "train.csv", "--target", "y", "--out", "m.gstar", "-q", "--experience", "off", *FIT)
     assert outcome.code == 4
     assert "No space left on device. The model was saved as " in outcome.error
