@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from dataclasses import dataclass, field, replace
@@ -48,7 +49,8 @@ GENERATION: Final = 4
 """Proposals that are made together when the budget is a number of trials."""
 TRIAL_LIMIT_S: Final = 600.0
 """Kills a trial when nothing else bounds it."""
-ENSEMBLE_CANDIDATES: Final = 40
+PER_LEARNER: Final = 2
+"""Trials of one learner that may join an ensemble: more of a kind agree, in their luck above all."""
 PREFERRED: Final = ("linear", "extra_trees", "neighbors", "constant")
 """Learners for the opening trial, the first one that is there: cheap, and worth keeping."""
 
@@ -120,7 +122,7 @@ def search(
     *,
     budget_s: float | None = 60.0,
     trials: int | None = None,
-    policy: str | AbstractPolicy = "gaussian",
+    policy: str | AbstractPolicy = "portfolio",
     experience: Experience | None = None,
     seed: int = 0,
     workers: int | None = None,
@@ -224,8 +226,10 @@ class _Desk:
             stop_reason = self.spend(policy)
         except KeyboardInterrupt:
             self.interrupted = True
-        finally:
+        try:
             self.stop_running()
+        except KeyboardInterrupt:
+            self.interrupted = True
         return self.finish(stop_reason)
 
     def open(self) -> None:
@@ -434,7 +438,11 @@ class _Desk:
         """Closes the run in experience."""
         if self.run_id:
             status = "interrupted" if self.interrupted else "completed"
-            summary = {"weights": {str(k): v for k, v in result.weights.items()}, "stop_reason": result.stop_reason}
+            summary = {
+                "weights": {str(k): v for k, v in result.weights.items()},
+                "reasons": {str(t.number): t.proposal.reason for t in result.trials if t.proposal.reason},
+                "stop_reason": result.stop_reason,
+            }
             self.remember(
                 lambda: self.experience.finish_run(
                     self.run_id, status=status, score=result.score, seconds=result.seconds, summary=summary
@@ -529,10 +537,16 @@ def _fair_memory_mb(n_workers: int) -> float:
 
 
 def _worth_combining(completed: Sequence[Trial]) -> list[Trial]:
-    """Returns the best trials, best first, without those that a constant answer beats."""
+    """Returns the best few trials of each learner, best first, without those that a constant answer beats."""
     floor = next((t.score for t in completed if t.strategy.learner == "constant"), None)
-    better = [t for t in completed if floor is None or (t.score or 0.0) > floor]
-    return (better or list(completed[:1]))[:ENSEMBLE_CANDIDATES]
+    better = [t for t in completed if floor is None or (t.score or 0.0) > floor] or list(completed[:1])
+    seen: Counter[str] = Counter()
+    kept = []
+    for trial in better:
+        seen[trial.strategy.learner] += 1
+        if seen[trial.strategy.learner] <= PER_LEARNER:
+            kept.append(trial)
+    return kept
 
 
 def _combine(

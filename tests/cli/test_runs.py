@@ -41,6 +41,7 @@ def test_show(gstar, run):
     assert f"Run       {run}" in shown
     assert "Score     roc_auc 0." in shown
     assert "neighbors" in shown or "linear" in shown
+    assert "quick first model" in shown
 
 
 def test_show_as_json(gstar, run):

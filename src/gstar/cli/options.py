@@ -42,7 +42,7 @@ Place: TypeAlias = Annotated[
     typer.Option("--experience", metavar="on|off|frozen|URL", help="What is remembered, and where. Default: on."),
 ]
 Policy: TypeAlias = Annotated[
-    str | None, typer.Option("--policy", metavar="NAME", help="gaussian, portfolio or random. Default: gaussian.")
+    str | None, typer.Option("--policy", metavar="NAME", help="portfolio, gaussian or random. Default: portfolio.")
 ]
 Learners: TypeAlias = Annotated[
     str | None, typer.Option("--learners", metavar="A,B", help="The learners that may be used. Default: all.")

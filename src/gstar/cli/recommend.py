@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -10,6 +10,9 @@ from gstar.cli import options
 from gstar.cli.screen import say, show, show_json, show_table
 from gstar.cli.text import duration, number
 from gstar.errors import UsageError
+
+PREDICTING: Final = "gaussian"
+"""Ranks if the user names no policy: unlike a fixed portfolio it predicts scores."""
 
 
 def recommend(
@@ -34,7 +37,7 @@ def recommend(
     from gstar.advice import recommend as advise
     from gstar.reading import make_task
 
-    settings = options.given(budget=budget, metric=metric, experience=experience, policy=policy, learners=learners)
+    settings = options.given(budget=budget, metric=metric, experience=experience, learners=learners)
     task = make_task(data, target=target, metric=settings["metric"], ordered_by=ordered_by, group_by=group_by)
     for note in task.notes:
         say(f"Note: {note}")
@@ -42,7 +45,7 @@ def recommend(
         proposals = advise(
             task,
             remembered,
-            policy=settings["policy"],
+            policy=policy or PREDICTING,
             budget_s=settings.budget_s,
             learners=settings["learners"] or (),
             limit=top,

@@ -107,7 +107,7 @@ def show_(
                 duration(t.cost_s),
                 t.status.value,
                 t.strategy.describe() if verbose else t.strategy.learner,
-                t.error or t.proposal.reason,
+                t.error or found.summary.get("reasons", {}).get(str(t.number), ""),
             )
             for t in ranked
         ),

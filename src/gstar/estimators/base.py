@@ -49,7 +49,7 @@ class AbstractGstar(BaseEstimator):  # type: ignore[misc]
         trials: int | None = None,
         metric: str | Callable[..., float] | None = None,
         cv: Any = None,
-        policy: str | AbstractPolicy = "gaussian",
+        policy: str | AbstractPolicy = "portfolio",
         experience: str | Experience = "on",
         learners: Sequence[str | AbstractLearner] | None = None,
         workers: int | None = None,
