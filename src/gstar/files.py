@@ -256,11 +256,16 @@ class _Layout:
 
     @staticmethod
     def of(lines: list[str], prefers_tab: bool) -> _Layout:
-        """Returns the layout whose separator cuts the lines into the most, and most even, fields."""
+        """Returns the layout whose separator cuts the lines into the most, and most even, fields.
 
-        def rank(layout: _Layout) -> tuple[bool, bool, float, int]:
+        One under which the first line has as many fields as the others comes before one with
+        row names: the commas of ``1,5;x`` are decimal ones.
+        """
+
+        def rank(layout: _Layout) -> tuple[bool, bool, bool, float, int]:
             several = layout.width > 1 or len(layout.header) > 1
-            return several, prefers_tab and layout.separator == "\t", round(layout.consistency, 1), layout.width
+            is_tab = prefers_tab and layout.separator == "\t"
+            return several, is_tab, not layout.has_row_names, round(layout.consistency, 1), layout.width
 
         return max((_Layout(_split(lines, separator), separator) for separator in _SEPARATORS), key=rank)
 
