@@ -88,7 +88,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, name, content, mat
 
 
 def test_a_directory_and_a_near_name(tmp_path):
-    with pytest.raises(DataError, match="directory|folder"):
+    with pytest.raises(DataError, match=r"directory|folder"):
         read_frame(tmp_path)
     (tmp_path / "churn.csv").write_text("a\n1\n")
     with pytest.raises(DataError, match=r"churn\.csv"):
@@ -101,7 +101,7 @@ def test_a_gzip_bomb_is_bounded(tmp_path, monkeypatch):
         monkeypatch.setattr(files, name, 1_000)
     path = tmp_path / "bomb.csv.gz"
     path.write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 1_000_000))
-    with pytest.raises(DataError, match="unpack|larger|more than|expands"):
+    with pytest.raises(DataError, match=r"unpack|larger|more than|expands"):
         read_frame(path)
 
 
