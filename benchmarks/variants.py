@@ -33,25 +33,40 @@ POLICIES = {
     "gaussian after 12": ("gaussian", {"opening": 12}),
 }
 CAPS = (1, 2, 3, 99)
-TABLES = (
-    "baseball_hitter breast_cancer boston_housing bupa cells chapman_heart colleges_aaup column2c iris machine_cpu "
-    "autompg bodyfat baseball_pitcher attrition bank32nh cmc"
-).split()
+TABLES = [
+    "attrition",
+    "autompg",
+    "bank32nh",
+    "baseball_hitter",
+    "baseball_pitcher",
+    "bodyfat",
+    "boston_housing",
+    "breast_cancer",
+    "bupa",
+    "cells",
+    "chapman_heart",
+    "cmc",
+    "colleges_aaup",
+    "column2c",
+    "iris",
+    "machine_cpu",
+]
 
 
-class EveryCap:
-    """Ends each search once per cap and keeps the models."""
+def end_once_per_cap() -> dict[int, Model]:
+    """Makes each search end once per cap; returns where the models of the last search are kept."""
+    models: dict[int, Model] = {}
+    finish_once = main_job._Desk.finish
 
-    def __init__(self) -> None:
-        self.models: dict[int, Model] = {}
-        self._finish = main_job._Desk.finish
-
-    def __call__(self, desk: main_job._Desk, reason: str) -> main_job.SearchResult:
+    def finish(desk: main_job._Desk, reason: str) -> main_job.SearchResult:
         for cap in CAPS:
             main_job.PER_LEARNER = cap
-            result = self._finish(desk, reason)
-            self.models[cap] = result.model
+            result = finish_once(desk, reason)
+            models[cap] = result.model
         return result
+
+    main_job._Desk.finish = finish
+    return models
 
 
 def score(model: Model, table: Table, query: pd.DataFrame, answer: pd.Series, metric) -> float:
@@ -61,7 +76,7 @@ def score(model: Model, table: Table, query: pd.DataFrame, answer: pd.Series, me
     return metric.score(np.array([code_of[label] for label in answer]), model.predict_proba(query))
 
 
-def run(table: Table, budget_s: float, every_cap: EveryCap) -> dict[str, float]:
+def run(table: Table, budget_s: float, by_cap: dict[int, Model]) -> dict[str, float]:
     parts = split(table, WORK / "split")
     support, query = pd.read_parquet(parts.support), pd.read_parquet(parts.query)
     answer = pd.read_parquet(parts.answer)[table.target]
@@ -73,7 +88,7 @@ def run(table: Table, budget_s: float, every_cap: EveryCap) -> dict[str, float]:
         with Experience.open(mode="off") as experience:
             policy = get_policy(name, experience.knowledge(task.kind, task.metric.name), **options)
             main_job.search(task, budget_s=budget_s, policy=policy, experience=experience, started=started)
-        for cap, model in every_cap.models.items():
+        for cap, model in by_cap.items():
             found[f"{label}, cap {cap}"] = score(model, table, query, answer, task.metric)
     return found
 
@@ -84,12 +99,11 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=10.0)
     parser.add_argument("--data", type=Path, default=DATA)
     args = parser.parse_args()
-    every_cap = EveryCap()
-    main_job._Desk.finish = lambda desk, reason: every_cap(desk, reason)
+    by_cap = end_once_per_cap()
     normalised = defaultdict(list)
     for table in read_tables(args.data):
         if table.name in args.tables:
-            found = run(table, args.budget, every_cap)
+            found = run(table, args.budget, by_cap)
             worst, best = min(found.values()), max(found.values())
             for label, value in found.items():
                 print(f"{table.name:24s} {label:26s} {value:.5g}", flush=True)
