@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, wait
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias, TypeVar
@@ -339,10 +339,11 @@ class _Desk:
 
     def wait(self) -> list[Trial]:
         """Waits for news; returns the trials that ended, a whole generation if runs must repeat."""
+        enough = ALL_COMPLETED if self.budget.repeats else FIRST_COMPLETED
         while True:
             left_s = self.budget.left_s
             pause_s = 0.5 if left_s is None else max(0.01, min(0.5, left_s))
-            done = wait([s.future for s in self.running], pause_s, FIRST_COMPLETED).done
+            done = wait([s.future for s in self.running], pause_s, enough).done
             if not self.budget.repeats or len(done) == len(self.running):
                 ready = [s for s in self.running if s.future.done()]
                 if ready or left_s == 0:
