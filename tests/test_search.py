@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gstar.errors import StorageError, UsageError
+from gstar.errors import NoModelError, StorageError, UsageError
 from gstar.experience import Experience
 from gstar.reading import make_task
 from gstar.search import search
@@ -159,6 +159,25 @@ def test_a_temporary_folder_that_cannot_be_written_is_named(task, tmp_path, monk
 def test_wrong_arguments_are_refused(task, given, match):
     with pytest.raises(UsageError, match=match):
         search(task, **given)
+
+
+def test_three_rows_still_give_a_model(tmp_path):
+    tiny = make_task({"a": [1.0, 2.0, 3.5], "b": ["x", "y", "y"]}, ["no", "yes", "no"])
+    result = search(tiny, budget_s=None, trials=2, learners=QUICK, workers=0)
+    assert result.model.metric == "log_loss"
+    assert any("not defined on so few rows" in note for note in result.notes)
+    assert len(result.model.predict({"a": [1.0], "b": ["z"]})) == 1
+
+
+def test_a_run_without_any_model_is_remembered_as_failed(task, tmp_path):
+    def never(y, labels):
+        return float("nan")
+
+    numbers = make_task(np.arange(20.0)[:, None], np.sqrt(np.arange(20.0)), metric=never)
+    with Experience.open(tmp_path / "e.sqlite", shipped=False) as experience:
+        with pytest.raises(NoModelError, match="never is not defined"):
+            search(numbers, budget_s=None, trials=1, learners=QUICK, workers=0, experience=experience)
+        assert [r.status for r in experience.runs()] == ["failed"]
 
 
 def test_groups_never_straddle_and_weights_count(task):

@@ -16,6 +16,7 @@ from gstar.learner import available_learners
 from gstar.machine import cores
 from gstar.metafeatures import compute
 from gstar.policies import get_policy
+from gstar.policies.gaussian import GaussianPolicy
 from gstar.policy import Context
 from gstar.task import Task
 from gstar.trial import Proposal
@@ -68,6 +69,8 @@ def recommend(
         has_order=task.order is not None,
     )
     chooser = get_policy(policy, experience.knowledge(task.kind, task.metric.name))
+    if isinstance(chooser, GaussianPolicy):
+        return chooser.rank(context)[:limit]
     rng = np.random.default_rng(seed)
     proposals: list[Proposal] = []
     while len(proposals) < limit:

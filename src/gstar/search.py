@@ -34,6 +34,7 @@ from gstar.inner import Folds, Started, end_inner, fidelity_name, share, start_i
 from gstar.learner import AbstractLearner, available_learners, register_learner
 from gstar.machine import cores, memory_limit_mb
 from gstar.metafeatures import compute
+from gstar.metric import METRICS
 from gstar.model import Member, Model
 from gstar.policies import get_policy
 from gstar.policy import AbstractPolicy, Context
@@ -165,6 +166,7 @@ def search(
             n_folds, fraction = fold_plan(task, budget, usable, max(1, n_workers))
             folds = plan_folds(task, folds=n_folds, fraction=fraction, seed=seed)
         (folder / "data").mkdir()
+        task = _with_metric_that_is_defined(task, folds, seed)
         desk = _Desk(
             task,
             folds,
@@ -394,6 +396,7 @@ class _Desk:
         """Combines the completed trials into a model."""
         completed = sorted((t for t in self.trials if t.completed), key=lambda t: -(t.score or 0.0))
         if not completed:
+            self.remember_failure()
             causes = "; ".join(sorted({f"{t.strategy.learner}: {t.error}" for t in self.trials if t.error}))
             raise NoModelError(f"No strategy led to a model. {causes}")
         self.notify("ensembling")
@@ -447,6 +450,16 @@ class _Desk:
             self.remember(
                 lambda: self.experience.finish_run(
                     self.run_id, status=status, score=result.score, seconds=result.seconds, summary=summary
+                )
+            )
+
+    def remember_failure(self) -> None:
+        """Closes the run in experience without a model."""
+        if self.run_id:
+            seconds = time.monotonic() - self.budget.started
+            self.remember(
+                lambda: self.experience.finish_run(
+                    self.run_id, status="failed", score=None, seconds=seconds, summary={}
                 )
             )
 
@@ -535,6 +548,22 @@ def _fair_memory_mb(n_workers: int) -> float:
     """Returns an even share of three quarters of the memory that is free now."""
     free_mb = min(memory_limit_mb(), psutil.virtual_memory().available / 2**20)
     return max(256.0, 0.75 * free_mb / n_workers)
+
+
+def _with_metric_that_is_defined(task: Task, folds: Folds, seed: int) -> Task:
+    """Returns the task, with another metric if its own is not defined on the rows that validate.
+
+    The area under the ROC curve, for one, needs rows of both classes; with a handful of rows there may be none.
+    """
+    if not task.kind.is_classification:
+        return task
+    rows = np.concatenate([valid for _, valid in folds])
+    guess = np.random.default_rng(seed).dirichlet(np.ones(task.n_classes), len(rows))
+    weights = None if task.weights is None else task.weights[rows]
+    if np.isfinite(task.metric.score(task.target[rows], guess, weights)):
+        return task
+    note = f"{task.metric.name} is not defined on so few rows; models are chosen by log_loss."
+    return replace(task, metric=METRICS["log_loss"], notes=(*task.notes, note))
 
 
 def _worth_combining(completed: Sequence[Trial]) -> list[Trial]:
