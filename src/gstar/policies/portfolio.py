@@ -32,7 +32,7 @@ from gstar.trial import Proposal, Trial
 
 Array: TypeAlias = np.ndarray
 
-SHARE: Final = 0.25
+SHARE: Final = 0.5
 """A strategy that takes more than this share of the time left waits until nothing cheaper is left."""
 
 KEEP: Final = 0.7
