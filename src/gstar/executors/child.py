@@ -97,6 +97,8 @@ def _limit_memory(memory_mb: float | None) -> None:
 
 
 def _limit_threads(threads: int) -> None:
+    if threads == 1 and os.environ.get("OMP_NUM_THREADS") == "1":
+        return  # the fork server has set every library to one thread before it loaded it
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(threads)
