@@ -14,9 +14,15 @@ SOURCE = Path(gstar.__file__).parent
 LAYERS = (
     "errors",
     "failpoints machine executors places space metric inputs columns serialisation",
-    "settings archive arff arrays strategy schedule selection calibration scorers schema target task encoding learner",
-    "files roles trial records validation metafeatures budget learners ensemble",
-    "reading policy cost inner",
+    "arrays npz",
+    "images bundle",
+    "settings archive arff strategy schedule selection calibration scorers schema target task encoding learner "
+    "distribution",
+    "networks",
+    "files roles trial records validation metafeatures budget learners ensemble gradients world",
+    "series",
+    "sources",
+    "reading policy cost inner outer",
     "experience policies model",
     "search collect advice evaluation doctor testing",
     "estimators",

@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from gstar.inputs import Images, Table
+from gstar.inputs import Images, Sequences, Table
 from gstar.metric import TaskKind
-from gstar.selection import select_rows
+from gstar.selection import difficulty, select_rows
 from gstar.strategy import SELECTION_SPACE
 
 N = 200
@@ -78,10 +78,41 @@ def test_recent_is_the_last_part_in_time(rows):
     assert len(choose({"kind": "recent", "recent_fraction": 0.25}, rows)[0]) == N
 
 
-def test_clean_leaves_images_as_they_are():
-    images = Images(np.zeros((20, 1, 2, 2), np.uint8))
-    kept, _ = choose({"kind": "clean", "clean_fraction": 0.7}, (images, np.arange(20) % 2))
-    assert len(kept) == 20
+def make_forms():
+    """Images and sequences of two classes whose level differs, and where 10 of 100 labels are wrong."""
+    rng = np.random.default_rng(3)
+    labels = np.arange(100) % 2
+    level = 60.0 * labels[:, None]
+    pixels = np.clip(rng.normal(80, 10, (100, 3 * 5 * 4)) + level, 0, 255).reshape(100, 3, 5, 4)
+    steps = (rng.normal(size=(100, 9 * 2)) + level / 8).reshape(100, 9, 2)
+    steps[4, 3, 1] = np.nan
+    lengths = rng.integers(1, 10, 100)
+    steps[np.arange(9)[None, :] >= lengths[:, None]] = 1e6 * (rng.random() - 0.5)
+    wrong = rng.choice(100, 10, replace=False)
+    noisy = labels.copy()
+    noisy[wrong] = 1 - noisy[wrong]
+    forms = Images(pixels.astype(np.uint8)), Images(pixels.astype(np.float32)), Sequences(steps, lengths)
+    return forms, noisy, set(wrong.tolist())
+
+
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["bytes", "floats", "sequences"])
+def test_clean_leaves_out_wrong_labels_of_images_and_sequences(which):
+    forms, noisy, wrong = make_forms()
+    kept, _ = choose({"kind": "clean", "clean_fraction": 0.9}, (forms[which], noisy))
+    assert set(range(100)) - set(kept.tolist()) == wrong
+
+
+def test_difficulty_is_highest_where_labels_are_wrong():
+    forms, noisy, wrong = make_forms()
+    hard = difficulty(forms[0], noisy, kind=TaskKind.BINARY, groups=None, seed=0)
+    assert set(np.argsort(hard)[-10:].tolist()) == wrong
+
+
+def test_too_few_rows_have_no_difficulty():
+    table = Table.of(np.arange(11.0)[:, None])
+    assert difficulty(table, np.arange(11.0), kind=TaskKind.REGRESSION, groups=None, seed=0) is None
+    kept, _ = choose({"kind": "clean", "clean_fraction": 0.7}, (table, np.arange(11) % 2))
+    assert len(kept) == 11
 
 
 def test_the_same_seed_keeps_the_same_rows(rows):

@@ -53,6 +53,14 @@ class LearnerFacts(Protocol):
     def has_schedule(self) -> bool:
         """Whether it has a learning rate that a schedule can move."""
 
+    @property
+    def handles_pace(self) -> bool:
+        """Whether it trains by mini-batches, so that the order of the rows is part of a strategy."""
+
+    @property
+    def default_schedule(self) -> Mapping[str, Scalar]:
+        """Where its default schedule differs from that of the schedule's space."""
+
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
         """Returns a rough guess of the seconds one training takes on one core."""
 

@@ -24,7 +24,7 @@ import numpy as np
 from gstar import __version__
 from gstar.executors.limits import CrashedError, Limits, OutOfMemoryError, OutOfTimeError
 from gstar.inputs import Inputs, from_arrays, to_arrays
-from gstar.learner import AbstractLearner, State, TrainingSpec, get_learner, register_learner
+from gstar.learner import AbstractLearner, Pace, State, TrainingSpec, get_learner, register_learner
 from gstar.metric import METRICS, Metric, TaskKind
 from gstar.strategy import Strategy
 from gstar.task import Task
@@ -32,9 +32,6 @@ from gstar.trial import Proposal, Status, Trial
 
 Array: TypeAlias = np.ndarray
 Folds: TypeAlias = Sequence[tuple[Array, Array]]
-
-PATIENCE_STEPS: Final = 50
-CHECK_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -152,6 +149,7 @@ def train(job: Job) -> dict[str, Any]:
             threads=job.limits.threads,
             weights=weights,
             validation=validation,
+            pace=_pace(job, learner, inputs, target, rows=rows, kind=kind),
         )
         state, prediction = fit_one(
             learner, inputs.take(rows), np.asarray(target[rows]), spec, loss=about["loss"], deadline=deadline
@@ -187,6 +185,23 @@ def _selected(
     return rows[chosen], weights
 
 
+def _pace(job: Job, learner: AbstractLearner, inputs: Inputs, target: Array, *, rows: Array, kind: TaskKind) -> Pace:
+    """Returns in which order the rows are shown, with their difficulty where that decides."""
+    from gstar.selection import difficulty
+
+    selection = job.strategy["selection"]
+    what = selection.get("pace", "shuffled")
+    if not learner.handles_pace or what == "shuffled":
+        return Pace()
+    if what == "small_loss":
+        return Pace(what, float(selection["drop_share"]))
+    groups = _map(Path(job.data), "groups")
+    groups = None if groups is None else np.asarray(groups[rows])
+    return Pace(
+        what, 0.0, difficulty(inputs.take(rows), np.asarray(target[rows]), kind=kind, groups=groups, seed=job.seed)
+    )
+
+
 def fit_one(
     learner: AbstractLearner,
     inputs: Inputs,
@@ -198,8 +213,8 @@ def fit_one(
 ) -> tuple[State, Array]:
     """Trains one model step by step and keeps the state that was best on the validation rows.
 
-    It looks at the validation rows every tenth part of the steps so far, and stops when
-    `PATIENCE_STEPS` (or a fifth of the best number of steps, if more) brought nothing.
+    It looks at the validation rows as often as the learner says, and stops when as many steps as
+    its patience (or a fifth of the best number of steps, if more) brought nothing.
 
     Returns:
         The best state, and its predictions on the validation rows.
@@ -213,8 +228,7 @@ def fit_one(
     state = learner.init(inputs, target, spec)
     best: tuple[float, State, Array] | None = None
     while True:
-        steps = max(learner.steps_per_check, int(CHECK_SHARE * state.steps))
-        state = learner.step(state, steps, deadline)
+        state = learner.step(state, learner.steps_to_check(state), deadline)
         prediction = learner.predict(state, valid_inputs)
         if not np.all(np.isfinite(prediction)):
             if best is None:
@@ -224,8 +238,9 @@ def fit_one(
         if best is None or score > best[0]:
             best = (score, learner.snapshot(state), prediction)
         waited = state.steps - best[1].steps
+        in_vain = learner.patience is not None and waited > max(learner.patience, best[1].steps // 5)
         out_of_time = deadline is not None and time.monotonic() >= deadline
-        if state.done or out_of_time or waited > max(PATIENCE_STEPS, best[1].steps // 5):
+        if state.done or out_of_time or in_vain:
             break
     return best[1], best[2]
 
@@ -362,7 +377,14 @@ def fidelity_name(folds: int) -> str:
     return "holdout" if folds == 1 else f"{folds}-fold"
 
 
-_LIBRARIES: Final = {"lightgbm": "lightgbm", "xgboost": "xgboost-cpu", "catboost": "catboost"}
+_LIBRARIES: Final = {
+    "lightgbm": "lightgbm",
+    "xgboost": "xgboost-cpu",
+    "catboost": "catboost",
+    "mlp": "torch",
+    "cnn": "torch",
+    "rnn": "torch",
+}
 
 
 @cache

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Final, Protocol, TypeAlias
 
 import numpy as np
 
@@ -29,6 +29,25 @@ from gstar.metric import TaskKind
 from gstar.space import Scalar, Space
 
 Array: TypeAlias = np.ndarray
+
+
+CHECK_SHARE: Final = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Pace:
+    """Is in which order the rows are shown to a learner that trains by mini-batches.
+
+    Args:
+        kind: As `pace` in `gstar.strategy.PACE_SPACE`.
+        drop_share: For ``"small_loss"``: the share of rows that is left out.
+        difficulty: ``(S,)`` loss of each row under another model, for ``"easy_first"`` and
+            ``"hard_first"``; None: the learner measures its own.
+    """
+
+    kind: str = "shuffled"
+    drop_share: float = 0.0
+    difficulty: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +64,10 @@ class TrainingSpec:
         weights: ``(S,)`` row weights, or None.
         validation: Rows and targets held out, for a learner that stops early on its own; a
             learner must not train on them.
+        pace: In which order rows are shown; for learners with `handles_pace`.
+        initial: Saved parts of another model of the same learner to start from, or None: tensors
+            that agree in name and shape are copied. For networks.
+        frozen: Whether only what was not copied is trained.
     """
 
     kind: TaskKind
@@ -55,6 +78,9 @@ class TrainingSpec:
     threads: int = 1
     weights: Array | None = None
     validation: tuple[Inputs, Array] | None = None
+    pace: Pace = field(default_factory=Pace)
+    initial: Mapping[str, bytes] | None = None
+    frozen: bool = False
 
 
 class State(Protocol):
@@ -88,6 +114,16 @@ class AbstractLearner(ABC):
     """The extra that installs them."""
     steps_per_check: ClassVar[int] = 1
     """How many steps to train between two looks at the validation rows, at the start."""
+    patience: ClassVar[int | None] = 50
+    """After how many steps without gain training is stopped; None: never, its schedule must run out."""
+    handles_pace: ClassVar[bool] = False
+    """Whether it trains by mini-batches, so that the order of the rows is part of a strategy."""
+    handles_control: ClassVar[bool] = False
+    """Whether `adjust` does anything, and its states tell `support_loss` and `progress`."""
+    default_schedule: ClassVar[Mapping[str, Scalar]] = {}
+    """Where its default schedule differs from that of `SCHEDULE_SPACE`."""
+    preload: ClassVar[tuple[str, ...]] = ()
+    """Modules that are slow to import: processes that fork workers import them once for all."""
 
     @abstractmethod
     def init(self, inputs: Inputs, target: Array, spec: TrainingSpec) -> State:
@@ -128,6 +164,23 @@ class AbstractLearner(ABC):
         Raises:
             UntrustedFileError: If a part holds anything but what `save` writes.
         """
+
+    def steps_to_check(self, state: State) -> int:
+        """Returns how many steps to train before the next look at the validation rows."""
+        return max(self.steps_per_check, int(CHECK_SHARE * state.steps))
+
+    def adjust(
+        self, state: State, *, rate_factor: float = 1.0, drop_share: float = 0.0, balance: bool = False
+    ) -> State:
+        """Changes how the rest of the training goes on; decisions add up.
+
+        Args:
+            state: Where training stands; it may be changed and returned.
+            rate_factor: Multiplies the learning rate from now on.
+            drop_share: Share of the rows, those of highest loss, that is left out from now on.
+            balance: Whether classes are weighted evenly from now on.
+        """
+        return state
 
     @abstractmethod
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:

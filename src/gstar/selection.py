@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from gstar.inputs import Inputs, Table
+from gstar.inputs import Images, Inputs, Sequences
 from gstar.metric import TaskKind
 from gstar.space import Scalar
 
 Array: TypeAlias = np.ndarray
+
+N_FOLDS: Final = 3
+GRID: Final = 8
+"""Images are pooled to so many rows and columns before their difficulty is measured."""
+SEGMENTS: Final = 16
+"""Sequences are cut into so many parts for that."""
 
 
 def select_rows(
@@ -71,19 +77,37 @@ def _part(target: Array, fraction: float, kind: TaskKind, seed: int) -> Array:
 
 def _clean(inputs: Inputs, target: Array, fraction: float, *, kind: TaskKind, groups: Array | None, seed: int) -> Array:
     """Leaves out the rows whose cross-validated loss under a quick forest is highest."""
+    loss = difficulty(inputs, target, kind=kind, groups=groups, seed=seed)
+    if loss is None:
+        return np.arange(len(target))
+    keep = np.argsort(loss, kind="stable")[: max(1, round(fraction * len(target)))]
+    first = np.unique(target, return_index=True)[1] if kind.is_classification else keep[:0]
+    return np.unique(np.concatenate([keep, first]))
+
+
+def difficulty(inputs: Inputs, target: Array, *, kind: TaskKind, groups: Array | None, seed: int) -> Array | None:
+    """Returns how hard each row is: its cross-validated loss under a quick forest.
+
+    Args:
+        inputs: S rows.
+        target: ``(S,)`` class codes or values.
+        kind: Kind of task.
+        groups: ``(S,)`` groups that the folds keep together, or None.
+        seed: Seed of everything random.
+
+    Returns:
+        ``(S,)`` losses, or None where rows are too few, or have nothing that a forest could use.
+    """
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
     from sklearn.model_selection import GroupKFold, KFold
 
-    n_folds = 3
-    if len(target) < 4 * n_folds or not isinstance(inputs, Table) or not inputs.n_features:
-        return np.arange(len(target))
-    numbers = np.c_[inputs.numbers, np.where(inputs.codes < 0, np.nan, inputs.codes), inputs.dates].astype(np.float32)
-    if not numbers.shape[1]:
-        return np.arange(len(target))
+    numbers = _plain_numbers(inputs)
+    if len(target) < 4 * N_FOLDS or not numbers.shape[1]:
+        return None
     splits = (
-        GroupKFold(n_folds).split(numbers, target, groups)
-        if groups is not None and len(np.unique(groups)) >= n_folds
-        else KFold(n_folds, shuffle=True, random_state=seed).split(numbers)
+        GroupKFold(N_FOLDS).split(numbers, target, groups)
+        if groups is not None and len(np.unique(groups)) >= N_FOLDS
+        else KFold(N_FOLDS, shuffle=True, random_state=seed).split(numbers)
     )
     loss = np.zeros(len(target))
     model = ExtraTreesClassifier if kind.is_classification else ExtraTreesRegressor
@@ -96,6 +120,37 @@ def _clean(inputs: Inputs, target: Array, fraction: float, *, kind: TaskKind, gr
             loss[held] = 1 - probability[np.arange(len(held)), target[held].astype(int)]
         else:
             loss[held] = np.abs(target[held] - forest.predict(numbers[held]))
-    keep = np.argsort(loss, kind="stable")[: max(1, round(fraction * len(target)))]
-    first = np.unique(target, return_index=True)[1] if kind.is_classification else keep[:0]
-    return np.unique(np.concatenate([keep, first]))
+    return loss
+
+
+def _plain_numbers(inputs: Inputs) -> Array:
+    """Returns ``(S, D)`` float32 numbers that a forest can split on, NaN where missing."""
+    if isinstance(inputs, Images):
+        return _pooled(inputs.pixels)
+    if isinstance(inputs, Sequences):
+        return _summary(inputs)
+    codes = np.where(inputs.codes < 0, np.nan, inputs.codes)
+    return np.asarray(np.c_[inputs.numbers, codes, inputs.dates], np.float32)
+
+
+def _pooled(pixels: Array) -> Array:
+    """Returns the means of images over a coarse grid."""
+    small = np.asarray(pixels, float)
+    for axis in (2, 3):
+        edges = np.linspace(0, small.shape[axis], min(small.shape[axis], GRID) + 1).astype(int)
+        counts = np.diff(edges).reshape(-1, *(1,) * (3 - axis))
+        small = np.asarray(np.add.reduceat(small, edges[:-1], axis=axis) / counts)
+    return np.asarray(small.reshape(len(small), -1), np.float32)
+
+
+def _summary(inputs: Sequences) -> Array:
+    """Returns the means of sequences over even parts of their length, their deviations and lengths."""
+    steps, lengths = np.nan_to_num(inputs.steps.astype(float)), np.asarray(inputs.lengths)[:, None]
+    steps = np.where(np.arange(steps.shape[1])[None, :, None] < lengths[:, :, None], steps, 0.0)
+    sums = np.concatenate([np.zeros_like(steps[:, :1]), np.cumsum(steps, axis=1)], axis=1)  # (N, T + 1, D)
+    edges = (lengths * np.arange(SEGMENTS + 1) + SEGMENTS - 1) // SEGMENTS
+    at_edges = np.take_along_axis(sums, edges[:, :, None], axis=1)
+    means = np.diff(at_edges, axis=1) / np.maximum(np.diff(edges, axis=1), 1)[:, :, None]
+    mean = at_edges[:, -1] / lengths
+    deviation = np.sqrt(np.maximum((steps**2).sum(axis=1) / lengths - mean**2, 0.0))
+    return np.asarray(np.c_[means.reshape(len(means), -1), deviation, lengths], np.float32)

@@ -33,19 +33,45 @@ SELECTION_SPACE: Final = Space(
 """Which support rows to train on: all; a stratified part; the classes weighted evenly; without
 the rows whose cross-validated loss is suspiciously high; the most recent part (needs an order)."""
 
+PACE_SPACE: Final = Space(
+    {
+        "pace": Categorical(("shuffled", "easy_first", "hard_first", "small_loss")),
+        "drop_share": Real(0.02, 0.5, log=True, default=0.1),
+    },
+    {"drop_share": Condition("pace", ("small_loss",))},
+)
+"""In which order the selected rows are shown to a learner that trains by mini-batches: in any; easy
+rows first, or hard ones (by their cross-validated loss), until all take part after half of the
+training; or in each epoch without the share of rows whose loss is highest."""
+
+PACED_SELECTION_SPACE: Final = Space(
+    {**SELECTION_SPACE.parameters, **PACE_SPACE.parameters}, {**SELECTION_SPACE.conditions, **PACE_SPACE.conditions}
+)
+"""The data selection of learners with `handles_pace`."""
+
 SCHEDULE_SPACE: Final = Space(
     {
-        "kind": Categorical(("constant", "decay", "restarts")),
+        "kind": Categorical(("constant", "decay", "restarts", "cosine", "one_cycle", "step", "schedule_free")),
         "decay_final": Real(0.01, 0.5, log=True, default=0.1),
         "restarts_cycles": Categorical((2, 4, 8), default=4),
+        "one_cycle_rise": Real(0.05, 0.5, default=0.3),
+        "step_factor": Real(0.1, 0.7, log=True, default=0.3),
+        "step_drops": Categorical((1, 2, 3), default=2),
+        "warm_up": Real(0.0, 0.3, default=0.05),
     },
     {
         "decay_final": Condition("kind", ("decay",)),
         "restarts_cycles": Condition("kind", ("restarts",)),
+        "one_cycle_rise": Condition("kind", ("one_cycle",)),
+        "step_factor": Condition("kind", ("step",)),
+        "step_drops": Condition("kind", ("step",)),
+        "warm_up": Condition("kind", ("cosine", "step", "schedule_free")),
     },
 )
 """How the learning rate moves during training, as a factor on the configured rate: constant; an
-exponential decay to a final factor; a cosine that restarts (warm restarts)."""
+exponential decay to a final factor; a cosine that restarts (warm restarts); one cosine; one cycle up
+and down; drops at even intervals; constant while the weights are averaged (schedule-free; other learners
+than networks do not average). `warm_up` is the share of the training over which the rate first rises."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +81,7 @@ class Strategy:
     Args:
         learner: Name of the learner.
         configuration: A point of the learner's space.
-        selection: A point of `SELECTION_SPACE`.
+        selection: A point of `SELECTION_SPACE`, or of `PACED_SELECTION_SPACE` for a learner with `handles_pace`.
         schedule: A point of `SCHEDULE_SPACE`, or empty for a learner without a learning rate.
 
     Example:
@@ -128,21 +154,27 @@ class Strategy:
         """Returns one short line for a person: the learner and what differs from plain use."""
         parts = [self.learner]
         parts += [f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.configuration.items()]
-        if self.selection.get("kind", "all") != "all":
-            parts.append("rows=" + ",".join(f"{v}" for v in self.selection.values()))
+        rows = {k: v for k, v in self.selection.items() if (k, v) != ("pace", "shuffled")}
+        if rows.get("kind", "all") != "all" or "pace" in rows:
+            parts.append("rows=" + ",".join(f"{v}" for v in rows.values()))
         if self.schedule.get("kind", "constant") != "constant":
             parts.append("rate=" + ",".join(f"{v}" for v in self.schedule.values()))
         return " ".join(parts)
 
 
 def strategy_space(
-    learners: Mapping[str, Space], *, scheduled: frozenset[str] = frozenset(), default: str | None = None
+    learners: Mapping[str, Space],
+    *,
+    scheduled: frozenset[str] = frozenset(),
+    paced: frozenset[str] = frozenset(),
+    default: str | None = None,
 ) -> Space:
     """Joins learners, data selection and schedule into one tree.
 
     Args:
         learners: Name to configuration space.
         scheduled: The learners that have a learning rate; `schedule` is on only for them.
+        paced: The learners that train by mini-batches; `selection.pace` is on only for them.
         default: The learner a newcomer should start with; the first one if not given.
 
     Returns:
@@ -153,18 +185,17 @@ def strategy_space(
     tree = nest(learners, root="learner", default=default or next(iter(learners)))
     parameters: dict[str, Parameter] = dict(tree.parameters)
     conditions = dict(tree.conditions)
-    with_rate = tuple(name for name in learners if name in scheduled)
-    for part, space, whenever in (
-        ("selection", SELECTION_SPACE, None),
-        ("schedule", SCHEDULE_SPACE, Condition("learner", with_rate)),
+    for part, space, names in (
+        ("selection", SELECTION_SPACE, frozenset(learners)),
+        ("selection", PACE_SPACE, paced),
+        ("schedule", SCHEDULE_SPACE, scheduled),
     ):
-        if whenever is not None and not whenever.values:
-            continue
-        for name, parameter in space.parameters.items():
+        having = tuple(name for name in learners if name in names)
+        for name, parameter in space.parameters.items() if having else ():
             parameters[f"{part}.{name}"] = parameter
             inner = space.conditions.get(name)
             if inner is not None:
                 conditions[f"{part}.{name}"] = Condition(f"{part}.{inner.parent}", inner.values)
-            elif whenever is not None:
-                conditions[f"{part}.{name}"] = whenever
+            elif space is not SELECTION_SPACE:
+                conditions[f"{part}.{name}"] = Condition("learner", having)
     return Space(parameters, conditions)

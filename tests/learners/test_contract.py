@@ -14,6 +14,7 @@ LEARNERS = [
     "kernel",
     "lightgbm",
     "linear",
+    "mlp",
     "neighbors",
     "random_forest",
     "xgboost",

@@ -20,7 +20,7 @@ from gstar.policies.sampling import restrict
 from gstar.policy import Context
 from gstar.records import Records
 from gstar.space import Space
-from gstar.strategy import SCHEDULE_SPACE, SELECTION_SPACE, Strategy, strategy_space
+from gstar.strategy import PACED_SELECTION_SPACE, SCHEDULE_SPACE, SELECTION_SPACE, Strategy, strategy_space
 
 Array: TypeAlias = np.ndarray
 
@@ -84,7 +84,7 @@ def is_valid(strategy: Strategy, learners: Mapping[str, LearnerFacts]) -> bool:
         return False
     try:
         learner.space.validate(strategy.configuration)
-        SELECTION_SPACE.validate(strategy.selection)
+        selection_space(learner).validate(strategy.selection)
         if learner.has_schedule:
             SCHEDULE_SPACE.validate(strategy.schedule)
     except UsageError:
@@ -106,14 +106,19 @@ def selections_for(kind: TaskKind, has_order: bool) -> tuple[str, ...]:
     return tuple(kinds)
 
 
+def selection_space(learner: LearnerFacts) -> Space:
+    """Returns the space of the data selections of a learner."""
+    return PACED_SELECTION_SPACE if learner.handles_pace else SELECTION_SPACE
+
+
 def make_strategy(name: str, learner: LearnerFacts, configuration: Mapping[str, Any]) -> Strategy:
     """Returns a strategy of a learner; what is not given has its default.
 
     Raises:
         UsageError: If the learner's space does not know what is given.
     """
-    schedule = SCHEDULE_SPACE.default() if learner.has_schedule else {}
-    return Strategy(name, learner.space.complete(configuration), SELECTION_SPACE.default(), schedule)
+    schedule = SCHEDULE_SPACE.complete(learner.default_schedule) if learner.has_schedule else {}
+    return Strategy(name, learner.space.complete(configuration), selection_space(learner).default(), schedule)
 
 
 def built_in(learners: Mapping[str, LearnerFacts]) -> list[Strategy]:
@@ -141,7 +146,8 @@ def recorded(records: Records, learners: Mapping[str, LearnerFacts], context: Co
 def tree_for(learners: Mapping[str, LearnerFacts], context: Context) -> Space:
     """Returns the whole tree of strategies that make sense for a task."""
     scheduled = frozenset(name for name, learner in learners.items() if learner.has_schedule)
-    tree = strategy_space({name: learner.space for name, learner in learners.items()}, scheduled=scheduled)
+    paced = frozenset(name for name, learner in learners.items() if learner.handles_pace)
+    tree = strategy_space({name: learner.space for name, learner in learners.items()}, scheduled=scheduled, paced=paced)
     return restrict(tree, "selection.kind", selections_for(context.kind, context.has_order))
 
 

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from gstar.cost import LearnerFacts
-from gstar.strategy import SCHEDULE_SPACE, SELECTION_SPACE, Strategy
+from gstar.strategy import PACED_SELECTION_SPACE, SCHEDULE_SPACE, Strategy
 
 Array: TypeAlias = np.ndarray
 
@@ -63,7 +63,7 @@ class Encoder:
     def __init__(self, learners: Mapping[str, LearnerFacts]) -> None:
         self.learners = dict(learners)
         self._numbers = {name: i for i, name in enumerate(sorted(learners))}
-        self._extra = SELECTION_SPACE.size + SCHEDULE_SPACE.size
+        self._extra = PACED_SELECTION_SPACE.size + SCHEDULE_SPACE.size
         self.width = self._extra + max((x.space.size for x in learners.values()), default=0)
         self._seen: dict[str, Array] = {}
 
@@ -87,9 +87,9 @@ class Encoder:
             return row
         try:
             own = self.learners[strategy.learner].space.encode(strategy.configuration)
-            row[: SELECTION_SPACE.size] = SELECTION_SPACE.encode(strategy.selection)
+            row[: PACED_SELECTION_SPACE.size] = PACED_SELECTION_SPACE.encode(strategy.selection)
             if strategy.schedule:
-                row[SELECTION_SPACE.size : self._extra] = SCHEDULE_SPACE.encode(strategy.schedule)
+                row[PACED_SELECTION_SPACE.size : self._extra] = SCHEDULE_SPACE.encode(strategy.schedule)
             row[self._extra : self._extra + len(own)] = own
         except (ValueError, AssertionError):
             return np.zeros(self.width)

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from gstar.errors import UsageError
-from gstar.space import Categorical, Parameter, Real, Scalar, Space
+from gstar.space import Categorical, Condition, Parameter, Real, Scalar, Space
 from gstar.strategy import Strategy
 
 ATTEMPTS: Final = 200
@@ -103,7 +103,11 @@ def restrict(space: Space, name: str, allowed: tuple[Scalar, ...]) -> Space:
         tuple(c for c in parent.choices if c in allowed), parent.default if parent.default in allowed else None
     )
     for child, condition in space.conditions.items():
-        if condition.parent == name and not set(condition.values) <= set(allowed):
+        if condition.parent != name:
+            continue
+        if left := tuple(value for value in condition.values if value in allowed):
+            conditions[child] = Condition(name, left)
+        else:
             del parameters[child], conditions[child]
     return Space(parameters, conditions)
 

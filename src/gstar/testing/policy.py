@@ -37,6 +37,8 @@ class ToyLearner:
 
     space: Space
     has_schedule: bool = False
+    handles_pace: bool = False
+    default_schedule: Mapping[str, Scalar] = field(default_factory=dict)
     seconds_per_cell: float = 1e-6
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
