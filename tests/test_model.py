@@ -21,7 +21,7 @@ import pytest
 from gstar import model as model_module
 from gstar.archive import read_archive, write_archive
 from gstar.errors import DataError, StorageError, UnknownLearnerError, UntrustedFileError, UsageError
-from gstar.inputs import Table
+from gstar.inputs import Images, Table
 from gstar.learner import TrainingSpec, get_learner
 from gstar.metric import TaskKind
 from gstar.model import Member, Model
@@ -195,10 +195,12 @@ def test_regression_has_no_probabilities():
         model.predict_proba(frame())
 
 
-def test_images_must_keep_their_shape(binary):
+def test_images_must_keep_their_channels_and_arrays_their_shape(binary):
     model = replace(binary, form="images", shape=(1, 8, 8), schema={})
+    with pytest.raises(DataError, match="images with 1 channels as at fit, got 3"):
+        model.predict(np.zeros((3, 3, 8, 8), np.float32))
     with pytest.raises(DataError, match=r"shape \(1, 8, 8\) as at fit, got \(1, 4, 4\)"):
-        model.predict(np.zeros((3, 1, 4, 4), np.float32))
+        model.predict_inputs(Images(np.zeros((3, 1, 4, 4), np.float32)))
     with pytest.raises(DataError, match=r"shape \(1, 8, 8\)"):
         model.predict_inputs(Table.of(np.zeros((3, 2))))
 
@@ -219,6 +221,13 @@ def test_images_must_keep_their_shape(binary):
         {"schema": {"columns": [{}]}},
         {"schema": None},
         {"shape": ["x"]},
+        {"shape": [3]},
+        {"form": "images", "schema": {}},
+        {"form": "images", "schema": {}, "shape": [1, -8, 8]},
+        {"form": "images", "schema": {}, "shape": [1, 10**6, 10**6]},
+        {"form": "images", "schema": {"dtype": "object"}, "shape": [1, 8, 8]},
+        {"form": "sequences", "schema": {"channels": [["x"]]}, "shape": [1]},
+        {"form": "sequences", "schema": {"colour": "x"}, "shape": [1]},
         {"temperature": 0},
         {"temperature": "nan"},
         {"ensemble": []},

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from gstar.budget import Budget, fold_plan
-from gstar.errors import UsageError
+from gstar.errors import MissingExtraError, UsageError
 from gstar.experience import Experience
 from gstar.learner import available_learners
 from gstar.machine import cores
@@ -22,6 +22,14 @@ from gstar.task import Task
 from gstar.trial import Proposal
 
 TOP: Final = 10
+
+
+def check_learnable(task: Task) -> None:
+    """Raises `MissingExtraError` if no learner but the constant one fits a task, as networks are not installed."""
+    if set(available_learners(task.form, task.kind)) <= {"constant"}:
+        raise MissingExtraError(
+            f"No learner for {task.form} is installed; install those of networks with: pip install 'gstar[deep]'."
+        )
 
 
 def recommend(

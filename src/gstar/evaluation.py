@@ -13,6 +13,7 @@ from gstar.metric import METRICS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gstar.arrays import Rows
     from gstar.model import Model
 
 Array: TypeAlias = np.ndarray
@@ -36,16 +37,45 @@ def evaluate(model: Model, frame: pd.DataFrame, target: str) -> tuple[dict[str, 
     if target not in frame.columns:
         near = did_you_mean(target, map(str, frame.columns))
         raise DataError(f"No column {target!r} with the target to compare with.{near}")
-    present = frame[target].notna().to_numpy(dtype=bool)
-    if not present.any():
-        raise DataError(f"Expected values in column {target!r} to compare with, but all are missing.")
+    present = _present(frame[target])
     rows = frame[present]
-    truth = _codes(model, rows[target]) if model.kind.is_classification else _values(rows[target])
+    truth = _truth(model, rows[target])
     predictions = model.predict_proba(rows) if model.kind.is_classification else model.predict(rows)
+    return _scores(model, truth, predictions), len(rows)
+
+
+def evaluate_rows(model: Model, rows: Rows, target: str) -> tuple[dict[str, float], int]:
+    """Scores a model on images or sequences with a target; see `evaluate`.
+
+    Args:
+        model: The model.
+        rows: In the shape of the fit.
+        target: What messages call their target.
+    """
+    import pandas as pd
+
+    column = pd.Series(rows.target, name=target)
+    present = _present(column)
+    truth = _truth(model, column[present])
+    predictions = model.predict_inputs(rows.inputs.take(np.flatnonzero(present)))
+    return _scores(model, truth, predictions), len(truth)
+
+
+def _present(column: pd.Series[Any]) -> Array:
+    present = column.notna().to_numpy(dtype=bool)
+    if not present.any():
+        raise DataError(f"Expected values in column {column.name!r} to compare with, but all are missing.")
+    return present
+
+
+def _truth(model: Model, column: pd.Series[Any]) -> Array:
+    return _codes(model, column) if model.kind.is_classification else _values(column)
+
+
+def _scores(model: Model, truth: Array, predictions: Array) -> dict[str, float]:
     fitting = [metric for metric in METRICS.values() if model.kind in metric.kinds]
     with np.errstate(all="ignore"):
-        scores = {metric.name: metric.published(metric.score(truth, predictions)) for metric in fitting}
-    return scores, len(rows)
+        return {metric.name: metric.published(metric.score(truth, predictions)) for metric in fitting}
 
 
 def _codes(model: Model, column: pd.Series[Any]) -> Array:

@@ -1,4 +1,4 @@
-"""Files to frames: CSV, TSV, Parquet, ARFF and JSON lines, each also gzipped.
+"""Files to frames: CSV, TSV, Parquet, ARFF and JSON lines, each also gzipped; and ``.npz``.
 
 What is wrong with a file is said in one line: which byte is not UTF-8, which line has too
 many fields, what a folder holds instead of a name that was misspelt.
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from gstar.arff import read_arff
+from gstar.bundle import Bundle
 from gstar.columns import NULLS, shorten, unique_names
 from gstar.errors import DataError, MissingExtraError
 
@@ -50,6 +51,7 @@ _SUFFIXES: Final = {
     ".jsonl": "json",
     ".ndjson": "json",
     ".json": "json",
+    ".npz": "npz",
 }
 
 
@@ -68,7 +70,10 @@ def read_with_notes(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, tuple[s
     path = Path(path)
     form = _check_path(path)
     try:
-        frame, notes = _read_parquet(path) if form == "parquet" else _read_text(path, form)
+        if form == "npz":
+            frame, notes = Bundle.open(path, form="table").frame()
+        else:
+            frame, notes = _read_parquet(path) if form == "parquet" else _read_text(path, form)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"File '{path}' is named .gz but is no whole gzip file: {error}.") from None
     except PermissionError:
@@ -88,17 +93,10 @@ def _check_path(path: Path) -> str:
     Raises:
         DataError: If there is no such file, or none that can be read.
     """
-    try:
-        if path.is_dir():
-            raise DataError(f"Expected a file, but '{path}' is a directory; name one file in it.")
-        if not path.exists():
-            raise DataError(f"No file '{path}'.{_near_files(path)}")
-        size = path.stat().st_size if path.is_file() else 1
-    except DataError:
-        raise
-    except (OSError, ValueError) as error:
-        raise DataError(f"File '{path}' cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    if size == 0:
+    check_exists(path)
+    if path.is_dir():
+        raise DataError(f"Expected a file, but '{path}' is a directory; name one file in it.")
+    if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"File '{path}' is empty.")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     suffix = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
@@ -108,6 +106,19 @@ def _check_path(path: Path) -> str:
             f"Expected a file that ends in one of {known} (.gz may follow), got '{path.name}'; save it as CSV."
         )
     return _SUFFIXES[suffix]
+
+
+def check_exists(path: Path) -> None:
+    """Raises `DataError` if there is no such file or folder, with the names of near ones."""
+    try:
+        path.lstat()
+        if path.exists():
+            return
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise DataError(f"File '{path}' cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    raise DataError(f"No file '{path}'.{_near_files(path)}")
 
 
 def _near_files(path: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from gstar.archive import read_archive, write_archive
+from gstar.arrays import ArraySchema
 from gstar.calibration import apply_temperature
 from gstar.errors import DataError, GstarError, StorageError, UntrustedFileError, UsageError
 from gstar.inputs import FORMS, Inputs, to_arrays
@@ -33,6 +35,8 @@ Array: TypeAlias = np.ndarray
 FORMAT: Final = 1
 CHUNK_ROWS: Final = 20_000
 """Rows are predicted this many at a time, so that memory stays bounded."""
+MAX_VALUES: Final = 100_000_000
+"""Of one image or step; more are taken for a bomb."""
 LIBRARIES: Final = ("gstar", "numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "catboost")
 _LABEL_TYPES: Final[dict[str, type]] = {"bool": bool, "int": int, "float": float, "str": str}
 
@@ -63,8 +67,8 @@ class Model:
         metric: Name of the metric it was chosen by.
         classes: C labels in the user's own type; empty for regression.
         form: ``"table"``, ``"images"`` or ``"sequences"``.
-        schema: How a frame becomes a table, as JSON; empty for arrays.
-        shape: Shape of one image or step; empty for a table.
+        schema: How new rows become inputs, as JSON: see `gstar.schema` and `gstar.arrays`.
+        shape: ``(C, H, W)`` of images, ``(D,)`` of sequences; empty for a table.
         members: What is averaged; weights sum to 1.
         temperature: See `gstar.calibration`.
         info: What a person may want to know, as JSON values.
@@ -115,11 +119,11 @@ class Model:
         """
         if not self.kind.is_classification:
             raise UsageError("A regression model predicts values, not probabilities; use predict.")
-        return self.predict_inputs(make_inputs(X, form=self.form, schema=self.schema))
+        return self.predict_inputs(make_inputs(X, form=self.form, schema=self.schema, shape=self.shape))
 
     def predict(self, X: Any) -> Array:
         """Returns ``(N,)`` labels in the user's own type, or values."""
-        raw = self.predict_inputs(make_inputs(X, form=self.form, schema=self.schema))
+        raw = self.predict_inputs(make_inputs(X, form=self.form, schema=self.schema, shape=self.shape))
         return self.labels[np.argmax(raw, axis=1)] if self.kind.is_classification else raw
 
     @cached_property
@@ -270,6 +274,11 @@ def _from_manifest(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> M
         raise ValueError(f"a {model.kind} model cannot have {len(model.classes)} classes, or one twice")
     if model.form == "table":
         Schema.from_json(model.schema)
+    else:
+        ArraySchema.from_json(model.schema)
+    sides = {"table": 0, "images": 3, "sequences": 1}[model.form]
+    if len(model.shape) != sides or min(model.shape, default=1) < 1 or math.prod(model.shape) > MAX_VALUES:
+        raise ValueError(f"{model.form} cannot have the shape {model.shape}")
     return model
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from gstar.arrays import read_arrays
+from gstar.arrays import ArraySchema, Rows, check_form
 from gstar.columns import RawColumns, raw_columns, shorten
 from gstar.errors import DataError, UsageError, did_you_mean
 from gstar.files import read_frame, read_with_notes
-from gstar.inputs import Images, Inputs, Sequences, Table
+from gstar.images import check_size
+from gstar.inputs import Inputs, Table
 from gstar.metric import Metric, TaskKind, get_metric
-from gstar.roles import checked_weights, groups_of, order_of, weights_of
+from gstar.roles import checked_weights, column_of, groups_of, order_of, weights_of
 from gstar.schema import Schema, fit_columns
+from gstar.series import fit_series
+from gstar.sources import fit_rows, new_rows, target_of_table
 from gstar.target import Target, read_target
 from gstar.task import Task
 
@@ -39,13 +43,17 @@ def make_task(
     ordered_by: str | None = None,
     group_by: str | None = None,
     weights: Any = None,
+    form: str | None = None,
+    image_size: int | None = None,
+    sequence_id: str | None = None,
+    time: str | None = None,
 ) -> Task:
-    """Returns a task from a file, a frame or arrays; they are never changed.
+    """Returns a task from a file, a folder, a frame or arrays; they are never changed.
 
     Args:
-        X: A path, a frame (pandas, polars, Arrow, ...), a 2-D array or a list of rows; for
-            images a ``(N, C, H, W)`` array; for sequences ``(N, T, D)`` or a list of
-            ``(T_i, D)`` arrays.
+        X: The path of a file, or of a folder with a sub-folder of images per class; a frame
+            (pandas, polars, Arrow, ...), a 2-D array or a list of rows; images and sequences
+            as for `gstar.arrays.read_arrays`.
         y: The target, one per row, or the name of its column.
         target: The name of the target's column, instead of `y`.
         name: What a person calls the task; the file's name if X is a path.
@@ -55,6 +63,10 @@ def make_task(
             feature if it is a number or a date.
         group_by: Column whose values never straddle a split; it is no feature.
         weights: Non-negative row weights, or the name of their column, which is no feature.
+        form: ``"table"``, ``"images"`` or ``"sequences"``, where the shape of arrays leaves a doubt.
+        image_size: The longer side of images in pixels; None: see `gstar.images.read_classes`.
+        sequence_id: Column that names the sequence of each row: then rows are steps.
+        time: Column that orders the steps of a sequence; None: they are in order.
 
     Raises:
         DataError: If there is nothing to learn from, in one line that says what to do.
@@ -65,97 +77,145 @@ def make_task(
         >>> task.kind.value, task.classes, task.target.tolist()
         ('binary', ('no', 'yes'), [0, 1, 0, 1])
     """
-    notes: tuple[str, ...] = ()
-    if isinstance(X, str | os.PathLike):
-        name = Path(X).name.split(".")[0] if name == "table" else name
-        X, notes = read_with_notes(X)
+    check_form(form)
+    check_size(image_size)
+    is_path = isinstance(X, str | os.PathLike)
+    if is_path and name == "table":
+        name = Path(X).resolve().name.split(".")[0]
     if isinstance(y, str) and target is None:
         y, target = None, y
-    if (arrays := read_arrays(X)) is not None:
-        _refuse_columns(arrays, target, ordered_by, group_by)
-        return _array_task(arrays, y, name=name, kind=kind, metric=metric, weights=weights)
+    said = _Said(name, kind, metric, ordered_by, group_by, weights)
+    rows = fit_rows(X, target=target, form=form, image_size=image_size, labelled=y is None)
+    if rows is not None:
+        _refuse_columns(rows.inputs, None if is_path else target, ordered_by, group_by, sequence_id, time)
+        return _rows_task(rows, rows.target if y is None else y, said)
+    _check_wanted(form, image_size, sequence_id, time)
+    notes: tuple[str, ...] = ()
+    if is_path:
+        target = target_of_table(Path(X)) if y is None and target is None else target
+        X, notes = read_with_notes(X)
     raw = raw_columns(X)
-    _check_names(raw, y, target, {"order": ordered_by, "group": group_by, "weight": weights})
+    raw = replace(raw, notes=(*notes, *raw.notes))
+    roles = {"order": ordered_by, "group": group_by, "weight": weights, "sequence": sequence_id, "time": time}
+    _check_names(raw, y, target, roles)
     if target is not None:
-        y = _column(X, raw, target)
-        raw = raw.without(target)
+        y = column_of(X, raw, target)
+        raw = raw if sequence_id is not None else raw.without(target)
+    if sequence_id is None:
+        return _table_task(raw, y, "the target" if target is None else f"column {target!r}", said)
+    if target is None:
+        raise UsageError("Expected the name of the target's column, as steps make sequences, got y.")
+    return _series_task(raw, y, target, ArraySchema(sequence_id=sequence_id, time=time or ""), said)
+
+
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """Is what the user said about a task besides its rows; see `make_task`."""
+
+    name: str
+    kind: TaskKind | str | None
+    metric: str | Metric | Callable[..., float] | None
+    ordered_by: str | None
+    group_by: str | None
+    weights: Any
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that play a part."""
+        return [column for column in (self.ordered_by, self.group_by, self.weights) if isinstance(column, str)]
+
+
+def _table_task(raw: RawColumns, y: Any, title: str, said: _Said) -> Task:
     _check_length(y, raw.n_rows)
-    goal = read_target(y, kind=kind, name="the target" if target is None else f"column {target!r}")
-    given = weights_of(raw, weights)
+    goal = read_target(y, kind=said.kind, name=title)
+    given = weights_of(raw, said.weights)
     if len(goal.rows) < raw.n_rows:
         raw = raw.take(goal.rows)
         given = None if given is None else given[goal.rows]
-    order, order_is_feature = (None, False) if ordered_by is None else order_of(raw, ordered_by)
-    parts = (group_by, None if order_is_feature else ordered_by, weights)
-    ignored = [column for column in parts if isinstance(column, str)]
-    schema, table = fit_columns(raw, ignored=ignored, kept=[ordered_by] if order_is_feature and ordered_by else [])
-    told = (*notes, *raw.notes, *goal.notes, *_infinity_notes(raw), *schema.notes(), *_copy_notes(schema, table, goal))
+    order, order_is_feature = (None, False) if said.ordered_by is None else order_of(raw, said.ordered_by)
+    kept = [said.ordered_by] if order_is_feature and said.ordered_by else []
+    schema, table = fit_columns(raw, ignored=[c for c in said.columns if c not in kept], kept=kept)
+    told = (*raw.notes, *goal.notes, *_infinity_notes(raw), *schema.notes(), *_copy_notes(schema, table, goal))
     return Task(
-        name=name,
+        name=said.name,
         kind=goal.kind,
-        metric=get_metric(metric, goal.kind),
+        metric=get_metric(said.metric, goal.kind),
         inputs=table,
         target=goal.values,
         classes=goal.classes,
         weights=given,
         order=order,
-        groups=None if group_by is None else groups_of(raw, group_by),
+        groups=None if said.group_by is None else groups_of(raw, said.group_by),
         schema=schema.to_json(),
         notes=told,
     )
 
 
-def make_inputs(X: Any, *, form: str = "table", schema: Mapping[str, Any] | None = None) -> Inputs:
+def _rows_task(rows: Rows, y: Any, said: _Said, title: str = "the target") -> Task:
+    if y is None:
+        raise UsageError("Expected the target of each row in y, got none.")
+    _check_length(y, len(rows.inputs))
+    goal = read_target(y, kind=said.kind, name=title)
+    return Task(
+        name=said.name,
+        kind=goal.kind,
+        metric=get_metric(said.metric, goal.kind),
+        inputs=rows.inputs.take(goal.rows),
+        target=goal.values,
+        classes=goal.classes,
+        weights=None if said.weights is None else checked_weights(said.weights, len(rows.inputs))[goal.rows],
+        schema=rows.schema.to_json(),
+        notes=(*rows.notes, *goal.notes),
+    )
+
+
+def _series_task(raw: RawColumns, labels: Any, target: str, schema: ArraySchema, said: _Said) -> Task:
+    """Returns a task whose rows are sequences; what a column says of one is its value at the last step."""
+    rows, ends = fit_series(raw, schema, labels=labels, title=target, ignored=said.columns)
+    rows = replace(rows, notes=(*raw.notes, *rows.notes))
+    task = _rows_task(rows, rows.target, replace(said, weights=weights_of(ends, said.weights)), f"column {target!r}")
+    kept = read_target(rows.target, kind=said.kind).rows
+    order = None if said.ordered_by is None else order_of(ends, said.ordered_by)[0][kept]
+    groups = None if said.group_by is None else groups_of(ends, said.group_by)[kept]
+    return replace(task, order=order, groups=groups)
+
+
+def make_inputs(
+    X: Any, *, form: str = "table", schema: Mapping[str, Any] | None = None, shape: tuple[int, ...] = ()
+) -> Inputs:
     """Returns new rows in the form of a task's inputs, for prediction.
 
     Args:
-        X: As for `make_task`.
+        X: As for `make_task`; new images may also be one file, or lie in a folder as they like.
         form: `Task.form`.
-        schema: `Task.schema`, for a table.
+        schema: `Task.schema`.
+        shape: ``(C, H, W)`` or ``(D,)`` at fit, for images and sequences. Empty: any.
 
     Raises:
         DataError: If the rows do not have that form.
     """
-    if form == "table":
-        frame = read_frame(X) if isinstance(X, str | os.PathLike) else X
-        return Schema.from_json(schema or {"positional": False, "columns": []}).apply(frame)
-    inputs = read_arrays(X)
-    wanted: type[Images] | type[Sequences] = Images if form == "images" else Sequences
-    if not isinstance(inputs, wanted):
-        shape = "an array (N, C, H, W)" if form == "images" else "an array (N, T, D) or a list of (T, D) arrays"
-        raise DataError(f"Expected {form} as {shape}, got {type(X).__name__} of shape {getattr(X, 'shape', None)}.")
-    return inputs
+    if form != "table":
+        return new_rows(X, form=form, schema=schema or {}, shape=shape).inputs
+    frame = read_frame(X) if isinstance(X, str | os.PathLike) else X
+    return Schema.from_json(schema or {"positional": False, "columns": []}).apply(frame)
 
 
-def _array_task(
-    inputs: Images | Sequences,
-    y: Any,
-    *,
-    name: str,
-    kind: TaskKind | str | None,
-    metric: str | Metric | Callable[..., float] | None,
-    weights: Any,
-) -> Task:
-    if y is None:
-        raise UsageError("Expected the target of each row in y, got none.")
-    _check_length(y, len(inputs))
-    goal = read_target(y, kind=kind)
-    return Task(
-        name=name,
-        kind=goal.kind,
-        metric=get_metric(metric, goal.kind),
-        inputs=inputs.take(goal.rows),
-        target=goal.values,
-        classes=goal.classes,
-        weights=None if weights is None else checked_weights(weights, len(inputs))[goal.rows],
-        notes=goal.notes,
-    )
-
-
-def _refuse_columns(arrays: Images | Sequences, *columns: str | None) -> None:
+def _refuse_columns(inputs: Inputs, *columns: str | None) -> None:
     named = [column for column in columns if column is not None]
     if named:
-        raise UsageError(f"{type(arrays).__name__} have no columns, so {shorten(named)} cannot be one; pass y.")
+        raise UsageError(f"{type(inputs).__name__} have no columns, so {shorten(named)} cannot be one; pass y.")
+
+
+def _check_wanted(form: str | None, image_size: int | None, sequence_id: str | None, time: str | None) -> None:
+    """Raises unless what was said about images and sequences fits a table."""
+    if image_size is not None or form == "images":
+        raise UsageError("Expected images: a folder with a sub-folder per class, an .npz file or arrays; got a table.")
+    if form == "sequences" and sequence_id is None:
+        raise UsageError("Expected the column that names the sequence of each row (--sequence-id); or say form table.")
+    if sequence_id is not None and form == "table":
+        raise UsageError(f"Expected form sequences with the column {sequence_id!r} of sequences, got form table.")
+    if time is not None and sequence_id is None:
+        raise UsageError(f"Expected the column that names the sequence of each row beside that of time, {time!r}.")
 
 
 def _check_names(raw: RawColumns, y: Any, target: str | None, roles: Mapping[str, Any]) -> None:
@@ -176,23 +236,6 @@ def _check_length(y: Any, n_rows: int) -> None:
         raise DataError(
             f"Expected one target per row, got {n_rows} rows and {found} targets (inconsistent numbers of samples)."
         )
-
-
-def _column(X: Any, raw: RawColumns, name: str) -> Any:
-    """Returns one column with the user's own types, by its place in the frame."""
-    import narwhals as nw
-    import pandas as pd
-
-    place = raw.names.index(name)
-    if isinstance(X, np.ndarray) and X.dtype.names is None:
-        return X[:, place]
-    if isinstance(X, dict | list | tuple | np.ndarray):
-        X = pd.DataFrame(X)
-    if isinstance(X, pd.DataFrame):
-        return X.iloc[:, place]
-    frame = nw.from_native(X)
-    eager = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
-    return eager[:, place].to_native()
 
 
 def _infinity_notes(raw: RawColumns) -> list[str]:

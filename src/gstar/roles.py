@@ -13,6 +13,23 @@ from gstar.schema import Column, Schema, guess_column
 Array: TypeAlias = np.ndarray
 
 
+def column_of(X: Any, raw: RawColumns, name: str) -> Any:
+    """Returns one column with the user's own types, by its place in the frame."""
+    import narwhals as nw
+    import pandas as pd
+
+    place = raw.names.index(name)
+    if isinstance(X, np.ndarray) and X.dtype.names is None:
+        return X[:, place]
+    if isinstance(X, dict | list | tuple | np.ndarray):
+        X = pd.DataFrame(X)
+    if isinstance(X, pd.DataFrame):
+        return X.iloc[:, place]
+    frame = nw.from_native(X)
+    eager = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+    return eager[:, place].to_native()
+
+
 def order_of(raw: RawColumns, name: str) -> tuple[Array, bool]:
     """Returns ``(N,)`` sortable values, and whether the column may be a feature as well.
 

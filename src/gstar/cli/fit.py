@@ -1,4 +1,4 @@
-"""``gstar fit``: a table in, a model out."""
+"""``gstar fit``: a table, images or sequences in, a model out."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def fit(
     ctx: typer.Context,
     data: options.Data,
-    target: options.Target,
     *,
+    target: options.Target = None,
     budget: options.Budget = None,
     trials: Annotated[
         str | None,
@@ -40,6 +40,10 @@ def fit(
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where the model goes.")] = "model.gstar",
     ordered_by: options.OrderedBy = None,
     group_by: options.GroupBy = None,
+    form: options.Form = None,
+    image_size: options.ImageSize = None,
+    sequence_id: options.SequenceId = None,
+    time: options.Time = None,
     experience: options.Place = None,
     policy: options.Policy = None,
     learners: options.Learners = None,
@@ -57,10 +61,11 @@ def fit(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Fits a model to a table within a budget, and remembers every trial.
+    """Fits a model to a table, images or sequences within a budget, and remembers every trial.
 
     Example: gstar fit train.csv --target churn --budget 60s --out churn.gstar
     """
+    from gstar.advice import check_learnable
     from gstar.reading import make_task
 
     settings = options.given(
@@ -76,7 +81,19 @@ def fit(
     )
     check_model_output(Path(out))
     with Interrupts() as interrupts:
-        task = make_task(data, target=target, metric=settings["metric"], ordered_by=ordered_by, group_by=group_by)
+        task = make_task(
+            data,
+            target=target,
+            metric=settings["metric"],
+            ordered_by=ordered_by,
+            group_by=group_by,
+            form=form,
+            image_size=image_size,
+            sequence_id=sequence_id,
+            time=time,
+        )
+        if not settings["learners"]:
+            check_learnable(task)
         for note in () if quiet else task.notes:
             say(f"Note: {note}")
         shown = display(quiet=quiet, verbose=verbose)
@@ -180,12 +197,27 @@ def _report(result: SearchResult, task: Task, path: Path, *, budget_s: float | N
         right=("share", task.metric.name, "time"),
         title=f"The model is {'an ensemble of ' + str(len(members)) if len(members) > 1 else 'one strategy'}:",
     )
-    show("", f"Next: gstar predict {path} NEW.csv --out predictions.csv")
+    new = {"images": "NEW_FOLDER", "sequences": "NEW.csv" if "channels" in task.schema else "NEW.npz"}
+    show("", f"Next: gstar predict {path} {new.get(task.form, 'NEW.csv')} --out predictions.csv")
 
 
 def _task_line(task: Task) -> str:
     classes = f", {task.n_classes} classes" if task.n_classes else ""
-    return f"{task.kind}{classes}, {len(task)} rows, {task.inputs.n_features} columns used"
+    return f"{task.kind}{classes}, {_rows_line(task)}"
+
+
+def _rows_line(task: Task) -> str:
+    from gstar.inputs import to_arrays
+
+    arrays = to_arrays(task.inputs)
+    if "pixels" in arrays:
+        channels, height, width = arrays["pixels"].shape[1:]
+        return f"{len(task)} {'grey' if channels == 1 else 'colour'} images of {height} x {width} pixels"
+    if "steps" in arrays:
+        lengths = arrays["lengths"]
+        spread = f"{lengths.min()} to {lengths.max()}" if lengths.min() < lengths.max() else str(lengths.max())
+        return f"{len(task)} sequences of {spread} steps with {arrays['steps'].shape[2]} values each"
+    return f"{len(task)} rows, {task.inputs.n_features} columns used"
 
 
 def _fidelity(result: SearchResult) -> str:

@@ -16,10 +16,32 @@ if TYPE_CHECKING:
     from gstar.settings import Settings
 
 Data: TypeAlias = Annotated[
-    str, typer.Argument(metavar="DATA", help="A table: CSV, TSV, Parquet, ARFF or JSON lines, also with .gz.")
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A table (CSV, TSV, Parquet, ARFF or JSON lines, also with .gz), a folder of images, or an .npz file.",
+    ),
 ]
 ModelFile: TypeAlias = Annotated[str, typer.Argument(metavar="MODEL", help="A model that `gstar fit` wrote.")]
-Target: TypeAlias = Annotated[str, typer.Option("--target", metavar="COL", help="The column to predict.")]
+Target: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--target", metavar="COL", help="The column, or array, to predict. A folder of images needs none."),
+]
+Form: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--form", metavar="FORM", help="table, images or sequences, where shapes leave a doubt."),
+]
+ImageSize: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--image-size", metavar="N", help="The longer side of images in pixels. Default: at most 64."),
+]
+SequenceId: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--sequence-id", metavar="COL", help="Column that names the sequence of each row."),
+]
+Time: TypeAlias = Annotated[
+    str | None, typer.Option("--time", metavar="COL", help="Column that orders the steps of a sequence.")
+]
 Metric: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -35,7 +35,7 @@ def predict(
     json: Annotated[bool, typer.Option("--json", help="Write a line of JSON per row instead of CSV.")] = False,
     debug: options.Debug = False,
 ) -> None:
-    """Predicts the rows of a table: `prediction`, and `p_LABEL` per class.
+    """Predicts rows, images or sequences: `prediction`, and `p_LABEL` per class, after the name if there is one.
 
     Example: gstar predict churn.gstar new.csv --out scored.csv
     """
@@ -61,24 +61,19 @@ def evaluate(
     data: options.Data,
     *,
     target: Annotated[
-        str | None, typer.Option("--target", metavar="COL", help="The column to compare with; as at fit if not given.")
+        str | None,
+        typer.Option("--target", metavar="COL", help="The column, or array, to compare with; as at fit if not given."),
     ] = None,
     force: Force = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Scores a model on a table with the target, by every metric that fits.
+    """Scores a model on rows, images or sequences with the target, by every metric that fits.
 
     Example: gstar evaluate churn.gstar test.csv
     """
-    from gstar.evaluation import evaluate as score
-    from gstar.reading import read_frame
-
     loaded = _load(model, force=force)
-    column = target or loaded.info.get("target")
-    if not column:
-        raise UsageError(f"{model} does not know its target's column; name it with --target.")
-    scores, n_rows = score(loaded, read_frame(data), str(column))
+    scores, n_rows = _scores(loaded, model, data, target or loaded.info.get("target"))
     if json:
         show_json({"model": model, "data": data, "rows": n_rows, "metric": loaded.metric, "scores": scores})
         return
@@ -100,11 +95,42 @@ def _load(path: str, *, force: bool) -> Model:
         logger.removeHandler(handler)
 
 
-def _predictions(model: Model, data: str) -> tuple[list[str], list[list[Any]]]:
-    """Returns the columns and the rows to write."""
-    from gstar.reading import make_inputs
+def _scores(model: Model, path: str, data: str, target: str | None) -> tuple[dict[str, float], int]:
+    """Returns the scores, and of how many rows."""
+    from gstar.evaluation import evaluate as score
+    from gstar.evaluation import evaluate_rows
+    from gstar.files import read_frame
+    from gstar.sources import new_rows, target_of_table
 
-    raw: np.ndarray = model.predict_inputs(make_inputs(data, form=model.form, schema=model.schema))
+    if model.form != "table":
+        rows = new_rows(
+            data, form=model.form, schema=model.schema, shape=model.shape, target=target or None, labelled=True
+        )
+        for note in rows.notes:
+            say(f"Note: {note}")
+        return evaluate_rows(model, rows, target or "the target")
+    if not (target := target or target_of_table(Path(data))):
+        raise UsageError(f"{path} does not know its target's column; name it with --target.")
+    return score(model, read_frame(data), str(target))
+
+
+def _predictions(model: Model, data: str) -> tuple[list[str], list[list[Any]]]:
+    """Returns the columns and the rows to write; what has a name has it first."""
+    from gstar.reading import make_inputs
+    from gstar.sources import new_rows
+
+    if model.form == "table":
+        return _columns(model, model.predict_inputs(make_inputs(data, schema=model.schema)))
+    rows = new_rows(data, form=model.form, schema=model.schema, shape=model.shape)
+    for note in rows.notes:
+        say(f"Note: {note}")
+    columns, cells = _columns(model, model.predict_inputs(rows.inputs))
+    if not rows.names:
+        return columns, cells
+    return [rows.title, *columns], [[name, *row] for name, row in zip(rows.names, cells, strict=True)]
+
+
+def _columns(model: Model, raw: np.ndarray) -> tuple[list[str], list[list[Any]]]:
     if not model.kind.is_classification:
         return ["prediction"], [[value] for value in raw.tolist()]
     names = ["prediction", *(f"p_{label}" for label in model.classes)]

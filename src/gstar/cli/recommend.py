@@ -1,4 +1,4 @@
-"""``gstar recommend``: what would be tried on a table, and why, without training anything."""
+"""``gstar recommend``: what would be tried on a task, and why, without training anything."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ PREDICTING: Final = "gaussian"
 
 def recommend(
     data: options.Data,
-    target: options.Target,
     *,
+    target: options.Target = None,
     budget: options.Budget = None,
     metric: options.Metric = None,
     ordered_by: options.OrderedBy = None,
     group_by: options.GroupBy = None,
+    form: options.Form = None,
+    image_size: options.ImageSize = None,
+    sequence_id: options.SequenceId = None,
+    time: options.Time = None,
     experience: options.Place = None,
     policy: options.Policy = None,
     learners: options.Learners = None,
@@ -30,15 +34,28 @@ def recommend(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Ranks strategies for a table from what is known, without training.
+    """Ranks strategies for a table, images or sequences from what is known, without training.
 
     Example: gstar recommend train.csv --target churn
     """
+    from gstar.advice import check_learnable
     from gstar.advice import recommend as advise
     from gstar.reading import make_task
 
     settings = options.given(budget=budget, metric=metric, experience=experience, learners=learners)
-    task = make_task(data, target=target, metric=settings["metric"], ordered_by=ordered_by, group_by=group_by)
+    task = make_task(
+        data,
+        target=target,
+        metric=settings["metric"],
+        ordered_by=ordered_by,
+        group_by=group_by,
+        form=form,
+        image_size=image_size,
+        sequence_id=sequence_id,
+        time=time,
+    )
+    if not settings["learners"]:
+        check_learnable(task)
     for note in task.notes:
         say(f"Note: {note}")
     with options.opened(settings, writes=False) as remembered:

@@ -17,6 +17,8 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_feature_names, _check_sample_weight, check_is_fitted, validate_data
 
+from gstar.advice import check_learnable
+from gstar.arrays import read_arrays
 from gstar.errors import DataError
 from gstar.estimators.progress import Progress
 from gstar.estimators.report import failures_of, html_of, leaderboard_of, why_of
@@ -114,6 +116,8 @@ class AbstractGstar(BaseEstimator):  # type: ignore[misc]
         rows = self._checked(X, reset=True)
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         task = make_task(rows, y, kind=kind, metric=self.metric, weights=weights)
+        if not self.learners:
+            check_learnable(task)
         if groups is not None:
             task = _grouped(task, groups)
         if weights is not None and task.kind.is_classification and len(np.unique(task.target[weights > 0])) < 2:
@@ -142,7 +146,9 @@ class AbstractGstar(BaseEstimator):  # type: ignore[misc]
         return task
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
-        """Checks arrays as scikit-learn does; frames go through with their types, their names noted.
+        """Checks rows as scikit-learn does; frames go through with their types, their names noted.
+
+        Images and sequences go through as they are, as scikit-learn knows of none.
 
         The model finds the columns of a frame by name, whatever their order, and ignores others.
         """
@@ -151,13 +157,12 @@ class AbstractGstar(BaseEstimator):  # type: ignore[misc]
                 _check_feature_names(self, X, reset=True)
                 self.n_features_in_ = X.shape[1]
             return X
-        if getattr(X, "ndim", 2) > 2 and not reset and self.model_.form != "table":
+        if not reset and self.model_.form != "table":
             return X
-        if getattr(X, "ndim", 2) > 2 and reset and np.asarray(X).dtype != object and X.ndim in {3, 4}:
-            raise DataError(
-                f"Found array with dim {X.ndim}, while dim <= 2 is required by {type(self).__name__}. "
-                "Images and sequences are fitted by gstar.reading.make_task and gstar.search.search."
-            )
+        if reset and read_arrays(X) is not None:
+            for name in ("n_features_in_", "feature_names_in_"):
+                self.__dict__.pop(name, None)
+            return X
         return validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
 
 

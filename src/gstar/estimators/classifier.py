@@ -53,7 +53,8 @@ class GstarClassifier(ClassifierMixin, AbstractGstar):  # type: ignore[misc]
         """Searches for a model of the classes.
 
         Args:
-            X: ``(S, F)`` rows: a frame with columns of any kind, or an array.
+            X: ``(S, F)`` rows: a frame with columns of any kind, or an array; or images
+                ``(S, C, H, W)`` or sequences ``(S, T, D)``, as for `gstar.arrays.read_arrays`.
             y: ``(S,)`` labels.
             sample_weight: ``(S,)`` non-negative weights, or None.
             groups: ``(S,)`` groups of rows that never straddle a split, or None.

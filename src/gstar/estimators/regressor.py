@@ -49,7 +49,8 @@ class GstarRegressor(RegressorMixin, AbstractGstar):  # type: ignore[misc]
         """Searches for a model of the values.
 
         Args:
-            X: ``(S, F)`` rows: a frame with columns of any kind, or an array.
+            X: ``(S, F)`` rows: a frame with columns of any kind, or an array; or images
+                ``(S, C, H, W)`` or sequences ``(S, T, D)``, as for `gstar.arrays.read_arrays`.
             y: ``(S,)`` values.
             sample_weight: ``(S,)`` non-negative weights, or None.
             groups: ``(S,)`` groups of rows that never straddle a split, or None.
