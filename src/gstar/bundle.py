@@ -16,7 +16,7 @@ import numpy as np
 from gstar.arrays import ArraySchema, Rows, as_images, as_sequences, could_be_images, guess_form
 from gstar.columns import shorten
 from gstar.errors import DataError, UsageError, did_you_mean
-from gstar.npz import Header, read_headers, read_members
+from gstar.npz import Header, read_headers, read_members, refuse_objects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,8 +69,11 @@ class Bundle:
         if target is not None and target not in headers:
             near = did_you_mean(target, headers)
             raise DataError(f"No array {target!r} for the target in '{path}'; there are {_listed(headers)}.{near}")
+        if target is not None and headers[target].shape[1:] not in ((), (1,)):
+            raise DataError(f"Expected one target per row in '{path}', but {target!r} is {headers[target]}.")
         found = target or _named(headers, _TARGETS)
         inputs = _inputs(path, headers, found, key)
+        refuse_objects(path, {name: headers[name] for name in (inputs, found) if name})
         n_rows = headers[inputs].shape[:1]
         lengths = next((name for name in headers if name.lower() in _LENGTHS and headers[name].shape == n_rows), "")
         classes = next((name for name in headers if name.lower() in _CLASSES and headers[name].dtype.kind in "US"), "")
@@ -109,7 +112,7 @@ class Bundle:
         header = self.headers[self.inputs]
         if len(header.shape) != 2:
             raise DataError(f"Expected a table as (N, F), but {self.inputs!r} in '{self.path}' is {header}.")
-        others = [name for name, other in self.headers.items() if other.shape == header.shape[:1]]
+        others = [n for n, h in self.headers.items() if h.shape == header.shape[:1] and not h.dtype.hasobject]
         names = [self.inputs, *others, *filter(None, [self.classes])]
         arrays = read_members(self.path, self.headers, dict.fromkeys(names))
         frame = pd.DataFrame(arrays[self.inputs], columns=[f"x{j}" for j in range(header.shape[1])])
@@ -150,7 +153,7 @@ def _inputs(path: Path, headers: Mapping[str, Header], target: str, key: str) ->
     if (named := _named(headers, _INPUTS)) and len(headers[named].shape) > 1:
         return named
     if named and headers[named].dtype.hasobject:
-        return named  # refused when it is read, with the reason
+        return named  # to be refused, with the reason
     several = {name: header for name, header in headers.items() if len(header.shape) > 1 and name != target}
     if target:
         several = {name: h for name, h in several.items() if h.shape[:1] == headers[target].shape[:1]}

@@ -70,9 +70,7 @@ def read_classes(folder: Path, *, size: int | None = None, shape: tuple[int, ...
     target = [label_of[folder / name] for name in rows.names]
     notes = [*rows.notes]
     if empty := sorted({entry.name for entry in classes} - set(target)):
-        notes.append(
-            f"Left out {len(empty)} of {len(classes)} folders, which have no readable image: {shorten(empty)}."
-        )
+        notes.append(f"Left out {len(empty)} of {len(classes)} folders, without a readable image: {shorten(empty)}.")
     if loose := sum(is_image_file(entry) for entry in _entries(folder)):
         notes.append(f"Left out {loose} images that lie in no folder of a class.")
     return Rows(rows.inputs, rows.schema, target, rows.names, rows.title, notes=tuple(notes))

@@ -39,7 +39,6 @@ _DAMAGED: Final = (
     LookupError,
     TypeError,
     OverflowError,
-    SyntaxError,
     zlib.error,
 )
 """What `zipfile` and NumPy raise over bytes that make no sense."""
@@ -99,11 +98,7 @@ def read_members(path: Path, headers: Mapping[str, Header], names: Collection[st
         DataError: If they are too large together, or damaged.
     """
     wanted = {name: headers[name] for name in names}
-    if odd := [name for name, header in wanted.items() if header.dtype.hasobject]:
-        raise UntrustedFileError(
-            f"Refused {shorten(odd)} in '{path}': Python objects are pickles, which are never loaded; save arrays of "
-            "numbers or text, and sequences padded, with their 'lengths'."
-        )
+    refuse_objects(path, wanted)
     packed, unpacked = path.stat().st_size, sum(header.n_bytes for header in wanted.values())
     if unpacked > min(MAX_BYTES, max(_FREE_BYTES, MAX_RATIO * packed)):
         raise DataError(f"File '{path}' ({packed:,} bytes) unpacks to {unpacked:,} bytes, too many; take part of it.")
@@ -114,6 +109,15 @@ def read_members(path: Path, headers: Mapping[str, Header], names: Collection[st
         raise
     except _DAMAGED as error:
         raise DataError(f"File '{path}' is damaged: {str(error)[:120]}.") from None
+
+
+def refuse_objects(path: Path, wanted: Mapping[str, Header]) -> None:
+    """Raises `UntrustedFileError` if one of these arrays holds Python objects."""
+    if odd := [name for name, header in wanted.items() if header.dtype.hasobject]:
+        raise UntrustedFileError(
+            f"Refused {shorten(odd)} in '{path}': Python objects are pickles, which are never loaded; save arrays of "
+            "numbers or text, and sequences padded, with their 'lengths'."
+        )
 
 
 def _read_header(archive: zipfile.ZipFile, name: str) -> Header:
@@ -131,7 +135,10 @@ def _parsed(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"version {version} of its format is unknown")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    return read(stream, max_header_size=_MAX_HEADER_BYTES)
+    try:
+        return read(stream, max_header_size=_MAX_HEADER_BYTES)
+    except Exception as error:  # it is parsed as Python text, in which nearly anything can be wrong
+        raise ValueError(f"the header of an array makes no sense ({str(error)[:80]})") from None
 
 
 def _read_values(path: Path, archive: zipfile.ZipFile, name: str, header: Header) -> Array:

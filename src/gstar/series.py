@@ -96,7 +96,11 @@ def _codes(raw: RawColumns, name: str) -> tuple[Array, Sequence[str]]:
     order = np.argsort(first)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
-    return np.where(np.isnan(values), -1, place[codes]), [plain_string(v) for v in distinct[order].tolist()]
+    if name in raw.dates:
+        names = np.datetime_as_string(distinct[order].astype("datetime64[s]")).tolist()
+    else:
+        names = [plain_string(value) for value in distinct[order].tolist()]
+    return np.where(np.isnan(values), -1, place[codes]), names
 
 
 def _constant(labels: list[Any], kept: Array, codes: Array, names: Sequence[str], title: str) -> list[Any]:

@@ -40,7 +40,9 @@ def fit_rows(
     path = _path(X)
     if path is None:
         rows = read_arrays(X, form=form)
-    elif path.is_dir() and form in (None, "images"):
+    elif path.is_dir():
+        if form not in (None, "images"):
+            raise DataError(f"Expected a file with {form}, but '{path}' is a directory; name one file in it.")
         rows = read_classes(path, size=image_size)
         if target is not None:
             raise UsageError(f"The class of an image is its folder in '{path}'; leave out the target {target!r}.")
@@ -51,9 +53,11 @@ def fit_rows(
         rows = None if bundle.form == "table" else bundle.rows(labelled=labelled)
     else:
         return None
-    if rows is not None and image_size is not None and isinstance(rows.inputs, Images):
-        return replace(rows, inputs=Images(scale(rows.inputs.pixels, image_size)))
-    return rows
+    if rows is None or image_size is None:
+        return rows
+    if not isinstance(rows.inputs, Images):
+        raise UsageError(f"Expected images, as an image size of {image_size} is asked for, got sequences.")
+    return replace(rows, inputs=Images(scale(rows.inputs.pixels, image_size)))
 
 
 def new_rows(
