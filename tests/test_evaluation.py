@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gstar.arrays import ArraySchema, Rows
 from gstar.errors import DataError
-from gstar.evaluation import evaluate
+from gstar.evaluation import evaluate, evaluate_rows
+from gstar.inputs import Images
 from gstar.metric import METRICS, TaskKind
 
 
@@ -65,6 +67,21 @@ def test_targets_that_cannot_be_compared(classes, column, message):
     model = Known(classes, [[0.5, 0.5]] * 2 if classes else [1.0, 2.0])
     with pytest.raises(DataError, match=message):
         evaluate(model, pd.DataFrame({"y": column}), "y")
+
+
+def test_images_with_a_target():
+    class Bright(Known):
+        def predict_inputs(self, inputs):
+            bright = inputs.pixels.mean(axis=(1, 2, 3)) / 255
+            return np.stack([1 - bright, bright], axis=1)
+
+    pixels = np.array([0, 0, 255], np.uint8).reshape(3, 1, 1, 1)
+    rows = Rows(Images(pixels), ArraySchema(), target=["a", None, "b"])
+    scores, count = evaluate_rows(Bright(("a", "b"), []), rows, "the target")
+    assert (count, scores["accuracy"]) == (2, 1.0)
+    rows = Rows(Images(pixels), ArraySchema(), target=["a", "c", "b"])
+    with pytest.raises(DataError, match="got 'c' in 1 rows"):
+        evaluate_rows(Bright(("a", "b"), []), rows, "the target")
 
 
 def test_a_missing_target_suggests_a_near_name():

@@ -16,8 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from gstar import Experience, GstarClassifier, GstarRegressor, Model
-from gstar.errors import DataError, UnknownLearnerError, UnknownMetricError, UsageError
+from gstar.errors import DataError, MissingExtraError, UnknownLearnerError, UnknownMetricError, UsageError
 from gstar.testing import evil
+from tests.nearest import Nearest
 
 QUICK = {"trials": 1, "learners": ["linear"], "workers": 0, "experience": "off", "policy": "portfolio"}
 
@@ -110,6 +111,76 @@ def test_cv_is_what_validates():
     X, y = frame()
     model = GstarClassifier(**QUICK, cv=GroupKFold(4)).fit(X, y, groups=np.arange(80) // 10)
     assert set(model.leaderboard_["validated"]) == {"4-fold"}
+
+
+# --- images and sequences
+
+ARRAYS = {**QUICK, "learners": [Nearest()]}
+
+
+def levels(*shape, dtype=float):
+    """Arrays whose values lie at 60 or at 180, and which it is."""
+    y = np.arange(shape[0]) % 2
+    noise = np.random.default_rng(0).normal(0, 30, shape)
+    return (60 + 120 * y.reshape(-1, *[1] * (len(shape) - 1)) + noise).clip(0, 255).astype(dtype), y
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "form"),
+    [
+        ((30, 3, 8, 6), float, "images"),
+        ((30, 8, 6, 3), np.uint8, "images"),
+        ((30, 8, 6), np.uint8, "images"),
+        ((30, 8, 2), float, "sequences"),
+    ],
+)
+def test_arrays_of_more_dimensions_are_images_or_sequences(shape, dtype, form, tmp_path):
+    X, y = levels(*shape, dtype=dtype)
+    model = GstarClassifier(**ARRAYS, random_state=0).fit(X, y)
+    assert model.model_.form == form
+    assert (model.predict(X) == y).all()
+    model.save(tmp_path / "m.gstar")
+    np.testing.assert_array_equal(Model.load(tmp_path / "m.gstar").predict_proba(X), model.predict_proba(X))
+
+
+def test_sequences_of_different_lengths():
+    X, y = levels(30, 9, 2)
+    ragged = [x[: 2 + i % 8] for i, x in enumerate(X)]
+    model = GstarClassifier(**ARRAYS, random_state=0).fit(ragged, y)
+    assert (model.predict(ragged) == y).all()
+    assert model.predict_proba(np.ones((4, 20, 2))).shape == (4, 2)
+    values = GstarRegressor(**ARRAYS, random_state=0).fit(ragged, X[:, 0, 0])
+    assert values.predict(ragged[:5]).shape == (5,)
+
+
+def test_new_rows_must_have_the_shape_of_the_fit():
+    X, y = levels(30, 3, 8, 6)
+    model = GstarClassifier(**ARRAYS, random_state=0).fit(X, y)
+    assert model.predict(np.repeat(X, 2, axis=2)).shape == (30,)
+    with pytest.raises(DataError, match="images with 3 channels as at fit, got 2"):
+        model.predict(X[:, :2])
+    with pytest.raises(DataError, match="Expected images as an array"):
+        model.predict(X[:, 0, 0])
+
+
+def test_images_are_validated_as_tables_are():
+    X, y = levels(30, 1, 4, 4)
+    assert cross_val_score(GstarClassifier(**ARRAYS, random_state=0), X, y, cv=2).mean() == 1.0
+    model = GstarClassifier(**ARRAYS, cv=GroupKFold(3)).fit(X, y, groups=np.arange(30) // 5, sample_weight=np.ones(30))
+    assert set(model.leaderboard_["validated"]) == {"3-fold"}
+
+
+def test_a_fit_on_images_forgets_the_columns_of_an_earlier_one():
+    model = GstarClassifier(**QUICK, random_state=0).fit(*frame())
+    model.set_params(learners=[Nearest()]).fit(*levels(30, 1, 4, 4))
+    assert not hasattr(model, "feature_names_in_")
+    assert not hasattr(model, "n_features_in_")
+
+
+def test_the_extra_is_named_if_nothing_can_learn_from_images(monkeypatch):
+    monkeypatch.setattr("gstar.advice.available_learners", lambda form, kind: {"constant": None})
+    with pytest.raises(MissingExtraError, match=r"No learner for images .* pip install 'gstar\[deep\]'"):
+        GstarClassifier(**{**QUICK, "learners": None}).fit(*levels(30, 1, 4, 4))
 
 
 # --- arguments
