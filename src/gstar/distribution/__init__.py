@@ -1,0 +1,15 @@
+"""Distributions over strategies: what g is.
+
+truncated    the normal cut to the unit interval
+heads        one distribution for each kind of parameter
+maps         meta-parameters and a context -> the raw numbers of the heads
+tree         g over all points of a space
+candidates   g cut to a finite list of strategies
+"""
+
+from gstar.distribution.base import AbstractDistribution
+from gstar.distribution.candidates import CandidateDistribution
+from gstar.distribution.points import Points
+from gstar.distribution.tree import TreeDistribution
+
+__all__ = ["AbstractDistribution", "CandidateDistribution", "Points", "TreeDistribution"]

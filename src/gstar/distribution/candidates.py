@@ -1,0 +1,119 @@
+"""g cut to a finite list of strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import autograd.numpy as anp
+import numpy as np
+
+from gstar.distribution.base import AbstractDistribution, rows_of
+from gstar.distribution.points import Points
+from gstar.distribution.tree import TreeDistribution
+from gstar.distribution.truncated import Differentiable
+from gstar.errors import UsageError
+from gstar.space import Scalar
+
+Array: TypeAlias = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateDistribution(AbstractDistribution):
+    """Is g cut to a finite list of strategies: a softmax over their log-probabilities in a tree.
+
+    This is how g plays on recorded tasks, where only what was tried has a reward, and how it chooses
+    among strategies that are known to work.
+
+    Args:
+        tree: The distribution over all strategies, whose meta-parameters these are.
+        candidates: P points of its space.
+        prior: ``(P,)`` log-weights added to every task's, or None.
+    """
+
+    tree: TreeDistribution
+    candidates: Points
+    prior: Array | None = None
+
+    @property
+    def context_size(self) -> int:  # type: ignore[override]
+        """X, that of the tree."""
+        return self.tree.context_size
+
+    @property
+    def size(self) -> int:
+        """The number of meta-parameters W, those of the tree."""
+        return self.tree.size
+
+    @property
+    def n_uniforms(self) -> int:
+        """One: where in the list."""
+        return 1
+
+    @cached_property
+    def _index(self) -> Mapping[int, int]:
+        return {id(c): i for i, c in enumerate(self.candidates.configurations)}
+
+    @cached_property
+    def _by_content(self) -> Mapping[tuple[tuple[str, Scalar], ...], int]:
+        return {_content(c): i for i, c in enumerate(self.candidates.configurations)}
+
+    def start(self, rng: np.random.Generator, *, at: Mapping[str, Scalar] | None = None, spread: float = 0.5) -> Array:
+        return self.tree.start(rng, at=at, spread=spread)
+
+    def points(self, configurations: Sequence[Mapping[str, Scalar]]) -> Points:
+        return self.tree.points(configurations)
+
+    def log_probs(self, meta: Differentiable, contexts: Array) -> Differentiable:
+        """Returns ``(T, P)`` log-probabilities of all candidates."""
+        n = len(self.candidates)
+        everything = self.candidates.take(np.tile(np.arange(n), len(contexts)))
+        logits = anp.reshape(self.tree.log_prob(meta, contexts, everything), (len(contexts), n))
+        if self.prior is not None:
+            logits = logits + self.prior
+        shifted = logits - anp.max(logits, axis=1, keepdims=True)
+        return shifted - anp.log(anp.sum(anp.exp(shifted), axis=1, keepdims=True))
+
+    def indices(self, points: Points) -> Array:
+        """Returns ``(N,)`` positions of points in the list.
+
+        Raises:
+            UsageError: If a point is no candidate.
+        """
+        found = []
+        for c in points.configurations:
+            index = self._index.get(id(c), self._by_content.get(_content(c)))
+            if index is None:
+                raise UsageError(f"Expected one of {len(self.candidates)} candidates, got {c}.")
+            found.append(index)
+        return np.array(found, int)
+
+    def draw(self, meta: Array, contexts: Array, uniforms: Array) -> Points:
+        shares = np.cumsum(np.exp(self.log_probs(meta, contexts)), axis=1)
+        rows = rows_of(contexts, len(uniforms))
+        below = (uniforms[:, :1] * shares[rows, -1:] >= shares[rows]).sum(axis=1)
+        return self.candidates.take(np.minimum(below, len(self.candidates) - 1))
+
+    def log_prob(self, meta: Differentiable, contexts: Array, points: Points) -> Differentiable:
+        rows = rows_of(contexts, len(points))
+        return self.log_probs(meta, contexts)[rows, self.indices(points)]
+
+    def entropy(self, meta: Differentiable, contexts: Array) -> Differentiable:
+        log_probs = self.log_probs(meta, contexts)
+        return -anp.sum(anp.exp(log_probs) * log_probs, axis=1)
+
+    def kl(self, meta: Differentiable, other: Differentiable, contexts: Array) -> Differentiable:
+        log_probs = self.log_probs(meta, contexts)
+        return anp.sum(anp.exp(log_probs) * (log_probs - self.log_probs(other, contexts)), axis=1)
+
+    def mode(self, meta: Array, contexts: Array) -> Points:
+        return self.candidates.take(np.argmax(self.log_probs(meta, contexts), axis=1))
+
+    def enumerate(self) -> tuple[Points, Array]:
+        return self.candidates, np.zeros(len(self.candidates))
+
+
+def _content(configuration: Mapping[str, Scalar]) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, (type(value).__name__, value)) for name, value in sorted(configuration.items()))

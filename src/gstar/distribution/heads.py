@@ -1,0 +1,257 @@
+"""One learned distribution for each kind of parameter of a space.
+
+A head turns a few raw numbers, any at all, into a distribution: logits of a category; location
+and scale of a normal cut to the unit interval, on which a number lives along its own scale. An
+integer takes the mass of the part that rounds to it, so its probability is exact.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, TypeAlias
+
+import autograd.numpy as anp
+import numpy as np
+
+from gstar.distribution import truncated
+from gstar.distribution.truncated import Differentiable
+from gstar.errors import UsageError
+from gstar.space import Categorical, Integer, Parameter, Real, Scalar
+
+Array: TypeAlias = np.ndarray
+
+LOCATION_REACH: Final = 1.0
+"""Locations lie in the open interval (0.5 - reach, 0.5 + reach): an edge can be preferred strongly."""
+SCALES: Final = (0.01, 1.0)
+"""The least and the largest scale, in units of the parameter's whole range."""
+
+
+class AbstractHead(ABC):
+    """Is the distribution of one parameter, given ``(N, size)`` raw numbers."""
+
+    size: int
+    """How many raw numbers it takes."""
+
+    @abstractmethod
+    def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
+        """Returns ``(N,)`` log-probabilities (density for a real number) of places; see `places`."""
+
+    @abstractmethod
+    def entropy(self, raw: Differentiable) -> Differentiable:
+        """Returns ``(N,)`` entropies in nats."""
+
+    @abstractmethod
+    def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
+        """Returns ``(N,)`` divergences from the first to the other."""
+
+    @abstractmethod
+    def draw(self, raw: Array, uniform: Array) -> list[Scalar]:
+        """Returns N values, a monotone function of ``(N,)`` uniform numbers."""
+
+    @abstractmethod
+    def mode(self, raw: Array) -> list[Scalar]:
+        """Returns the N most probable values."""
+
+    @abstractmethod
+    def places(self, value: Scalar) -> tuple[float, float]:
+        """Returns what `log_prob` needs of a value: an index, a place, or the edges of a part."""
+
+    @abstractmethod
+    def raw_of(self, value: Scalar, spread: float) -> Array:
+        """Returns ``(size,)`` raw numbers whose mode is a value.
+
+        Args:
+            value: Where to start.
+            spread: 1 is as broad as possible, near 0 as narrow.
+        """
+
+    @abstractmethod
+    def broad(self, spread: float) -> Array:
+        """Returns ``(size,)`` raw numbers without a preference; numbers have this scale around the middle."""
+
+    @abstractmethod
+    def cells(self, n: int) -> list[Scalar]:
+        """Returns values that stand for equal parts of the range, at most n of a number."""
+
+
+@dataclass(frozen=True)
+class CategoricalHead(AbstractHead):
+    """Is a softmax over the choices."""
+
+    parameter: Categorical
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        """One logit per choice."""
+        return len(self.parameter.choices)
+
+    def log_probs(self, raw: Differentiable) -> Differentiable:
+        """Returns ``(N, choices)`` log-probabilities."""
+        shifted = raw - anp.max(raw, axis=1, keepdims=True)
+        return shifted - anp.log(anp.sum(anp.exp(shifted), axis=1, keepdims=True))
+
+    def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
+        return self.log_probs(raw)[np.arange(len(left)), left.astype(int)]
+
+    def entropy(self, raw: Differentiable) -> Differentiable:
+        log_probs = self.log_probs(raw)
+        return -anp.sum(anp.exp(log_probs) * log_probs, axis=1)
+
+    def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
+        log_probs = self.log_probs(raw)
+        return anp.sum(anp.exp(log_probs) * (log_probs - self.log_probs(other)), axis=1)
+
+    def draw(self, raw: Array, uniform: Array) -> list[Scalar]:
+        shares = np.cumsum(np.exp(self.log_probs(raw)), axis=1)
+        below = (uniform[:, None] * shares[:, -1:] >= shares).sum(axis=1)
+        return [self.parameter.choices[min(i, self.size - 1)] for i in below]
+
+    def mode(self, raw: Array) -> list[Scalar]:
+        return [self.parameter.choices[i] for i in np.argmax(raw, axis=1)]
+
+    def places(self, value: Scalar) -> tuple[float, float]:
+        index = float(self.parameter.index(value))
+        return index, index
+
+    def raw_of(self, value: Scalar, spread: float) -> Array:
+        logits = np.zeros(self.size)
+        logits[self.parameter.index(value)] = (1 - spread) * 5.0
+        return logits
+
+    def broad(self, spread: float) -> Array:
+        return np.zeros(self.size)
+
+    def cells(self, n: int) -> list[Scalar]:
+        return list(self.parameter.choices)
+
+
+def location_and_scale(raw: Differentiable) -> tuple[Differentiable, Differentiable]:
+    """Returns ``(N,)`` locations and scales on the unit interval of ``(N, 2)`` raw numbers."""
+    low, high = np.log(SCALES)
+    location = 0.5 + LOCATION_REACH * anp.tanh(raw[:, 0])
+    return location, anp.exp(low + (high - low) * 0.5 * (1 + anp.tanh(0.5 * raw[:, 1])))
+
+
+def _raw_of_place(place: float, spread: float) -> Array:
+    low, high = np.log(SCALES)
+    share = np.clip((np.log(max(spread, SCALES[0])) - low) / (high - low), 0.02, 0.98)
+    return np.array([np.arctanh((place - 0.5) / LOCATION_REACH), np.log(share / (1 - share))])
+
+
+@dataclass(frozen=True)
+class RealHead(AbstractHead):
+    """Is a truncated normal along the parameter's scale; densities are on the unit interval."""
+
+    parameter: Real
+    size: int = 2
+
+    def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
+        return truncated.log_density(left, *location_and_scale(raw))
+
+    def entropy(self, raw: Differentiable) -> Differentiable:
+        return truncated.entropy(*location_and_scale(raw))
+
+    def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
+        return truncated.kl(*location_and_scale(raw), *location_and_scale(other))
+
+    def draw(self, raw: Array, uniform: Array) -> list[Scalar]:
+        return [self.parameter.from_unit(float(u)) for u in truncated.quantile(uniform, *location_and_scale(raw))]
+
+    def mode(self, raw: Array) -> list[Scalar]:
+        return [self.parameter.from_unit(float(u)) for u in np.clip(location_and_scale(raw)[0], 0.0, 1.0)]
+
+    def places(self, value: Scalar) -> tuple[float, float]:
+        assert isinstance(value, int | float)
+        place = self.parameter.to_unit(float(value))
+        return place, place
+
+    def raw_of(self, value: Scalar, spread: float) -> Array:
+        return _raw_of_place(self.places(value)[0], spread)
+
+    def broad(self, spread: float) -> Array:
+        return _raw_of_place(0.5, spread)
+
+    def cells(self, n: int) -> list[Scalar]:
+        return [self.parameter.from_unit((i + 0.5) / n) for i in range(n)]
+
+
+@dataclass(frozen=True)
+class IntegerHead(AbstractHead):
+    """Is a truncated normal along the parameter's scale, rounded; probabilities are exact."""
+
+    parameter: Integer
+    size: int = 2
+
+    @cached_property
+    def edges(self) -> Array:
+        """``(V, 2)`` parts of the unit interval, one for each value."""
+        return np.array([self.parameter.edges(v) for v in range(self.parameter.low, self.parameter.high + 1)])
+
+    def log_probs(self, raw: Differentiable) -> Differentiable:
+        """Returns ``(N, V)`` log-probabilities of all values."""
+        location, scale = (x[:, None] for x in location_and_scale(raw))
+        return truncated.log_mass(self.edges[None, :, 0], self.edges[None, :, 1], location, scale)
+
+    def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
+        return truncated.log_mass(left, right, *location_and_scale(raw))
+
+    def entropy(self, raw: Differentiable) -> Differentiable:
+        log_probs = self.log_probs(raw)
+        return -anp.sum(anp.exp(log_probs) * log_probs, axis=1)
+
+    def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
+        log_probs = self.log_probs(raw)
+        return anp.sum(anp.exp(log_probs) * (log_probs - self.log_probs(other)), axis=1)
+
+    def draw(self, raw: Array, uniform: Array) -> list[Scalar]:
+        return [self.parameter.from_unit(float(u)) for u in truncated.quantile(uniform, *location_and_scale(raw))]
+
+    def mode(self, raw: Array) -> list[Scalar]:
+        return [self.parameter.low + int(i) for i in np.argmax(self.log_probs(raw), axis=1)]
+
+    def places(self, value: Scalar) -> tuple[float, float]:
+        assert isinstance(value, int)
+        left, right = self.parameter.edges(value)
+        return max(0.0, left), min(1.0, right)
+
+    def raw_of(self, value: Scalar, spread: float) -> Array:
+        assert isinstance(value, int)
+        return _raw_of_place(self.parameter.to_unit(value), spread)
+
+    def broad(self, spread: float) -> Array:
+        return _raw_of_place(0.5, spread)
+
+    def cells(self, n: int) -> list[Scalar]:
+        values = range(self.parameter.low, self.parameter.high + 1)
+        if len(values) <= n:
+            return list(values)
+        return list(dict.fromkeys(self.parameter.from_unit((i + 0.5) / n) for i in range(n)))
+
+
+def head_of(parameter: Parameter) -> AbstractHead:
+    """Returns the head that fits a parameter.
+
+    Raises:
+        UsageError: If it is of a kind that has none.
+    """
+    if isinstance(parameter, Categorical):
+        return CategoricalHead(parameter)
+    if isinstance(parameter, Real):
+        return RealHead(parameter)
+    if isinstance(parameter, Integer):
+        return IntegerHead(parameter)
+    raise UsageError(f"Expected a categorical, real or integer parameter, got {parameter!r}.")
+
+
+def mass_of(head: AbstractHead, raw: Differentiable, values: Sequence[Scalar]) -> Differentiable:
+    """Returns ``(N,)`` probabilities that the value is one of some values; 0 for single real numbers."""
+    total = 0.0 * raw[:, 0]
+    if isinstance(head, RealHead):
+        return total
+    for value in values:
+        left, right = head.places(value)
+        total = total + anp.exp(head.log_prob(raw, *(np.full(len(raw), x) for x in (left, right))))
+    return total

@@ -1,0 +1,101 @@
+r"""The normal distribution cut to the unit interval: what a number of a strategy is drawn from.
+
+With location mu and scale sigma, and a = (0 - mu) / sigma, b = (1 - mu) / sigma, the density is
+
+    p(u) = exp(-(u - mu)^2 / (2 sigma^2)) / (sigma sqrt(2 pi) Z),   Z = Phi(b) - Phi(a)
+
+on a log scale of the parameter this is a truncated log-normal. All functions are differentiable
+by `autograd`, broadcast, and stay exact far out in the tails, where Z underflows.
+
+References:
+    Burkardt: The truncated normal distribution (2014),
+    https://people.sc.fsu.edu/~jburkardt/presentations/truncated_normal.pdf
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, TypeAlias
+
+import autograd.numpy as anp
+import numpy as np
+from autograd.extend import defvjp, primitive
+from scipy import special
+
+Array: TypeAlias = np.ndarray
+Differentiable: TypeAlias = Any
+"""An array, or the box that `autograd` puts around one."""
+
+_HALF_LOG_2PI: Final = 0.5 * math.log(2 * math.pi)
+
+
+@primitive  # type: ignore[untyped-decorator]
+def log_ndtr(x: Array) -> Array:
+    """Returns log Phi(x), the logarithm of the standard normal distribution function."""
+    result: Array = special.log_ndtr(x)
+    return result
+
+
+defvjp(log_ndtr, lambda ans, x: lambda g: g * anp.exp(-0.5 * x * x - _HALF_LOG_2PI - ans))
+
+
+def log_interval(a: Differentiable, b: Differentiable) -> Differentiable:
+    """Returns log(Phi(b) - Phi(a)) for a < b, in the tail where it can be told apart from 0."""
+    flipped = a + b > 0
+    low, high = anp.where(flipped, -b, a), anp.where(flipped, -a, b)
+    log_low, log_high = log_ndtr(low), log_ndtr(high)
+    return log_high + anp.log(-anp.expm1(log_low - log_high))
+
+
+def log_mass(left: Differentiable, right: Differentiable, mu: Differentiable, sigma: Differentiable) -> Differentiable:
+    """Returns the log-probability of the part [left, right] of the unit interval."""
+    return log_interval((left - mu) / sigma, (right - mu) / sigma) - log_interval(-mu / sigma, (1 - mu) / sigma)
+
+
+def log_density(u: Differentiable, mu: Differentiable, sigma: Differentiable) -> Differentiable:
+    """Returns the log-density at places of the unit interval."""
+    z = (u - mu) / sigma
+    return -0.5 * z * z - _HALF_LOG_2PI - anp.log(sigma) - log_interval(-mu / sigma, (1 - mu) / sigma)
+
+
+def quantile(uniform: Array, mu: Array, sigma: Array) -> Array:
+    """Returns the places below which the given shares of the mass lie: draws, if the shares are uniform."""
+    a, b = -mu / sigma, (1 - mu) / sigma
+    flipped = a + b > 0
+    low, high = np.where(flipped, -b, a), np.where(flipped, -a, b)
+    share = np.clip(np.where(flipped, 1 - uniform, uniform), 1e-16, 1 - 1e-16)
+    log_low, log_high = special.log_ndtr(low), special.log_ndtr(high)
+    log_place = log_high + np.log(share + (1 - share) * np.exp(log_low - log_high))
+    z = special.ndtri_exp(log_place)
+    places: Array = np.clip(mu + sigma * np.where(flipped, -z, z), 0.0, 1.0)
+    return places
+
+
+def moments(mu: Differentiable, sigma: Differentiable) -> tuple[Differentiable, Differentiable]:
+    """Returns the mean and the variance."""
+    a, b = -mu / sigma, (1 - mu) / sigma
+    log_z = log_interval(a, b)
+    at_a, at_b = (anp.exp(-0.5 * x * x - _HALF_LOG_2PI - log_z) for x in (a, b))
+    shift = at_a - at_b
+    return mu + sigma * shift, sigma**2 * (1 + a * at_a - b * at_b - shift**2)
+
+
+def entropy(mu: Differentiable, sigma: Differentiable) -> Differentiable:
+    """Returns the differential entropy, at most 0, which the uniform distribution has."""
+    return -_mean_log_density(*moments(mu, sigma), mu, sigma)
+
+
+def kl(
+    mu: Differentiable, sigma: Differentiable, other_mu: Differentiable, other_sigma: Differentiable
+) -> Differentiable:
+    """Returns the Kullback-Leibler divergence from the first to the other."""
+    mean, variance = moments(mu, sigma)
+    return _mean_log_density(mean, variance, mu, sigma) - _mean_log_density(mean, variance, other_mu, other_sigma)
+
+
+def _mean_log_density(
+    mean: Differentiable, variance: Differentiable, mu: Differentiable, sigma: Differentiable
+) -> Differentiable:
+    """Returns E[log p(u; mu, sigma)] over a u with this mean and variance."""
+    square = variance + (mean - mu) ** 2
+    return -0.5 * square / sigma**2 - _HALF_LOG_2PI - anp.log(sigma) - log_interval(-mu / sigma, (1 - mu) / sigma)
