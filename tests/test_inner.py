@@ -11,7 +11,7 @@ import pytest
 from gstar.executors import Limits, ProcessExecutor, SerialExecutor
 from gstar.inner import end_inner, fidelity_name, fit_one, run_inner, share, start_inner
 from gstar.inputs import Table
-from gstar.learner import AbstractLearner, TrainingSpec
+from gstar.learner import AbstractLearner, TrainingSpec, register_learner
 from gstar.metric import METRICS, TaskKind
 from gstar.space import Space
 from gstar.strategy import Strategy
@@ -186,3 +186,61 @@ def _default(name):
     from gstar.learner import get_learner
 
     return get_learner(name).space.default()
+
+
+class Unstoppable(Curve):
+    """Never gives up, and is looked at every 30 steps."""
+
+    patience: ClassVar[int | None] = None
+
+    def step(self, state, steps, deadline):
+        return replace(state, steps=state.steps + steps, done=state.steps + steps >= 300)
+
+    def steps_to_check(self, state):
+        return 30
+
+
+def test_a_learner_without_patience_runs_to_its_end():
+    inputs = Table.of(np.zeros((4, 1)))
+    spec = TrainingSpec(TaskKind.REGRESSION, 0, {}, validation=(inputs, np.zeros(4)))
+    seen = []
+
+    class Watched(Unstoppable):
+        def step(self, state, steps, deadline):
+            seen.append(state.steps)
+            return super().step(state, steps, deadline)
+
+    state, _ = fit_one(Watched(), inputs, np.zeros(4), spec, loss="rmse", deadline=None)
+    assert state.steps == 30
+    assert seen == list(range(0, 300, 30))
+
+
+class Paced(Curve):
+    """Predicts the mean of what it was told about the pace."""
+
+    name: ClassVar[str] = "paced"
+    handles_pace: ClassVar[bool] = True
+
+    def init(self, inputs, target, spec):
+        pace = spec.pace
+        assert pace.difficulty is None or len(pace.difficulty) == len(target)
+        told = {"shuffled": 0.0, "small_loss": pace.drop_share}
+        return CurveState(steps=0) if pace.kind in told else CurveState(steps=100)
+
+    def step(self, state, steps, deadline):
+        return replace(state, steps=state.steps + 1, done=True)
+
+    def predict(self, state, inputs):
+        return np.full(len(inputs), float(state.steps))
+
+
+@pytest.mark.parametrize(("pace", "answer"), [("shuffled", 1.0), ("easy_first", 101.0), ("hard_first", 101.0)])
+def test_the_pace_reaches_learners_that_take_it(tmp_path, pace, answer):
+    selection = {"kind": "part", "part_fraction": 0.5, "pace": pace}
+    task = make_toy_task(kind=TaskKind.REGRESSION)
+    register_learner(Paced())
+    trial = run_inner(
+        task, Strategy("paced", {}, selection), folds=two_folds(), folder=tmp_path, executor=SerialExecutor()
+    )
+    assert trial.status is Status.COMPLETED, trial.error
+    assert trial.predictions.tolist() == [answer] * 90

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gstar.errors import UsageError
 from gstar.space import Categorical, Integer, Real, Space
-from gstar.strategy import SCHEDULE_SPACE, SELECTION_SPACE, Strategy, strategy_space
+from gstar.strategy import PACED_SELECTION_SPACE, SCHEDULE_SPACE, SELECTION_SPACE, Strategy, strategy_space
 
 SPACE = strategy_space(
     {"plain": Space({"alpha": Real(1e-3, 1e3, log=True)}), "boosted": Space({"depth": Integer(2, 8)})},
@@ -60,3 +60,22 @@ def test_no_schedule_without_learning_rates():
 def test_description_names_what_differs():
     strategy = Strategy("plain", {"alpha": 0.123456}, {"kind": "part", "part_fraction": 0.5}, {"kind": "constant"})
     assert strategy.describe() == "plain alpha=0.123 rows=part,0.5"
+
+
+def test_the_pace_is_on_for_learners_that_take_it_only():
+    space = strategy_space({"plain": Space({}), "net": Space({})}, paced=frozenset({"net"}))
+    rng = np.random.default_rng(0)
+    paces = set()
+    for _ in range(60):
+        strategy = Strategy.from_point(space.sample(rng))
+        assert ("pace" in strategy.selection) == (strategy.learner == "net")
+        (PACED_SELECTION_SPACE if strategy.learner == "net" else SELECTION_SPACE).validate(strategy.selection)
+        paces.add(strategy.selection.get("pace"))
+    assert paces == {None, "shuffled", "easy_first", "hard_first", "small_loss"}
+
+
+def test_description_is_silent_about_shuffled_rows():
+    plain = Strategy("net", {}, PACED_SELECTION_SPACE.default())
+    assert plain.describe() == "net"
+    paced = Strategy("net", {}, PACED_SELECTION_SPACE.complete({"pace": "small_loss", "drop_share": 0.25}))
+    assert paced.describe() == "net rows=all,small_loss,0.25"

@@ -22,6 +22,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from gstar import __version__
+from gstar.errors import GstarError
 from gstar.executors.limits import CrashedError, Limits, OutOfMemoryError, OutOfTimeError
 from gstar.inputs import Inputs, from_arrays, to_arrays
 from gstar.learner import AbstractLearner, Pace, State, TrainingSpec, get_learner, register_learner
@@ -46,6 +47,7 @@ class Job:
         budget_s: Seconds after which training should return what it has, or None.
         limits: Beyond which the process is killed.
         plugins: ``module:Class`` of learners that are not installed as entry points.
+        preload: Modules that a process which forks workers should import before.
     """
 
     data: str
@@ -55,6 +57,7 @@ class Job:
     budget_s: float | None = None
     limits: Limits = field(default_factory=Limits)
     plugins: tuple[str, ...] = ()
+    preload: tuple[str, ...] = ()
 
 
 def share(task: Task, folds: Folds, folder: Path) -> Path:
@@ -279,9 +282,18 @@ def start_inner(
     """Starts one trial without waiting for it; `end_inner` makes the `Trial`."""
     folder = output / f"{number:05d}"
     folder.mkdir(parents=True)
-    job = Job(str(data), str(folder), proposal.strategy.to_json(), seed, budget_s, limits, plugins)
+    preload = _preload(proposal.strategy.learner)
+    job = Job(str(data), str(folder), proposal.strategy.to_json(), seed, budget_s, limits, plugins, preload)
     since = time.monotonic()
     return Started(executor.submit(train, job), proposal, job, number, since)
+
+
+def _preload(learner: str) -> tuple[str, ...]:
+    """Returns what a learner is slow to import; a learner that is not there fails in its worker."""
+    try:
+        return get_learner(learner).preload
+    except GstarError:
+        return ()
 
 
 def end_inner(

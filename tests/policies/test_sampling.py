@@ -82,3 +82,13 @@ def test_restrict_takes_children_along() -> None:
 
 def test_a_foreign_strategy_has_no_mass() -> None:
     assert Draw(SMALL).mass(Strategy("nobody")) == 0.0
+
+
+def test_restrict_keeps_children_of_what_is_left() -> None:
+    tree = Space(
+        {"kind": Categorical(("a", "b", "c")), "x": Real(0, 1), "y": Real(0, 1)},
+        {"x": Condition("kind", ("a", "b")), "y": Condition("kind", ("c",))},
+    )
+    left = restrict(tree, "kind", ("b",))
+    assert left.conditions == {"x": Condition("kind", ("b",))}
+    assert left.default() == {"kind": "b", "x": 0.5}

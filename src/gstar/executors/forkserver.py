@@ -18,6 +18,7 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -50,11 +51,7 @@ def main(descriptor: int) -> None:
     from gstar.executors import child
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for module in PRELOAD:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(module)
-    gc.collect()
-    gc.freeze()
+    _load(PRELOAD)
     wake, wakened = os.pipe()
     os.set_blocking(wakened, False)
     signal.set_wakeup_fd(wakened, warn_on_full_buffer=False)
@@ -69,6 +66,7 @@ def main(descriptor: int) -> None:
                 _reap(parent, running)
             if descriptor in ready:
                 number, request = parent.recv()
+                _load(request["preload"])
                 pid = os.fork()
                 if pid == 0:
                     signal.set_wakeup_fd(-1)
@@ -81,6 +79,17 @@ def main(descriptor: int) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
     os._exit(0)
+
+
+def _load(modules: Iterable[str]) -> None:
+    """Imports what is not there yet; what cannot be imported is left to the worker, which says why."""
+    missing = [name for name in modules if name not in sys.modules]
+    for module in missing:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    if missing:
+        gc.collect()
+        gc.freeze()
 
 
 def _reap(parent: Connection[Any, Any], running: dict[int, int]) -> None:

@@ -96,6 +96,7 @@ class ProcessExecutor(Executor):
                 "argument": args[0],
                 "folder": str(folder),
                 "limits": limits,
+                "preload": getattr(args[0], "preload", ()),
                 "path": list(sys.path),
             }
             run = _Run(number, Future(), request, limits)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gstar.encoding import TableEncoder
 from gstar.inputs import Images, Inputs
-from gstar.learners.network import AbstractNetwork, network_space
+from gstar.learners.network import AbstractNetwork, batch_rows, network_space
 from gstar.learners.rnn import sequence_arrays, sequence_structure
 from gstar.space import Categorical, Integer, Scalar, Space
 
@@ -32,10 +32,14 @@ class CNN(AbstractNetwork):
     name: ClassVar[str] = "cnn"
     forms: ClassVar[frozenset[str]] = frozenset({"images", "sequences"})
     space: ClassVar[Space] = network_space(
-        {"depth": Integer(1, 4, default=3), "width": Categorical((8, 16, 32, 64), default=16)},
+        {
+            "depth": Integer(1, 4, default=3),
+            "width": Categorical((8, 16, 32, 64), default=16),
+            "augment": Categorical(("shift", "mirror", "none")),
+        },
         rate=5e-3,
         batch_size=32,
-        epochs=30,
+        epochs=20,
     )
 
     def arrays(self, encoder: TableEncoder | None, inputs: Inputs) -> tuple[Array, ...]:
@@ -52,6 +56,6 @@ class CNN(AbstractNetwork):
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
         width, depth = float(configuration.get("width") or 16), float(configuration.get("depth") or 3)
-        epochs = float(configuration.get("epochs") or 30)
+        epochs, batch = float(configuration.get("epochs") or 20), batch_rows(configuration, rows)
         places = min(features, 1000) / 4
-        return 0.2 + epochs * rows * (5e-5 * depth + 3e-10 * places * width**2 * 18 * depth)
+        return 0.2 + epochs * rows * (1.5e-3 * (1 + depth) / batch + 2e-9 * places * width**2 * depth)

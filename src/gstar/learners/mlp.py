@@ -10,7 +10,7 @@ import numpy as np
 from gstar.encoding import TableEncoder
 from gstar.inputs import Inputs, Table
 from gstar.learner import TrainingSpec
-from gstar.learners.network import AbstractNetwork, network_space
+from gstar.learners.network import AbstractNetwork, batch_rows, network_space
 from gstar.space import Categorical, Integer, Scalar, Space
 
 Array: TypeAlias = np.ndarray
@@ -34,9 +34,9 @@ class MLP(AbstractNetwork):
             "width": Categorical((32, 64, 128, 256), default=128),
             "target": Categorical(("standard", "log")),
         },
-        rate=3e-3,
+        rate=1.5e-3,
         batch_size=128,
-        epochs=40,
+        epochs=30,
     )
 
     def encoder(self, inputs: Inputs, target: Array, spec: TrainingSpec) -> TableEncoder:
@@ -57,10 +57,10 @@ class MLP(AbstractNetwork):
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
         width, depth = float(configuration.get("width") or 128), float(configuration.get("depth") or 2)
-        epochs = float(configuration.get("epochs") or 40)
-        batch = min(float(configuration.get("batch_size") or 128), max(8.0, rows / 8))
+        epochs = float(configuration.get("epochs") or 30)
+        batch = batch_rows(configuration, rows)
         weights = width * (min(features, 150) * 13 + 2 * depth * width + classes)
-        return 0.1 + epochs * rows * ((3e-4 + 1.2e-4 * depth) / batch + 2.5e-10 * weights)
+        return 0.1 + epochs * rows * ((8e-4 + 4e-4 * depth) / batch + 2.5e-10 * weights)
 
 
 def _without_codes(inputs: Inputs) -> Table:

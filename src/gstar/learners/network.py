@@ -240,11 +240,16 @@ def _make(structure: Mapping[str, Any], tensors: tuple[Any, ...], spec: Training
     return network
 
 
+def batch_rows(configuration: Mapping[str, Scalar], rows: int) -> int:
+    """Returns the rows of a batch: those of the configuration, or fewer where rows are few."""
+    return min(int(configuration.get("batch_size") or LEAST_BATCH), max(LEAST_BATCH, rows // FEWEST_BATCHES))
+
+
 def _plan(spec: TrainingSpec, rows: int) -> Any:
     from gstar.networks.training import Plan
 
     c = spec.configuration
-    batch_size = min(int(c["batch_size"] or 1), max(LEAST_BATCH, rows // FEWEST_BATCHES))
+    batch_size = batch_rows(c, rows)
     planned = int(c["epochs"] or 1) * -(-rows // batch_size)
     optimiser = str(c["optimiser"])
     rate = float(c["learning_rate" if optimiser == "adamw" else "sgd_rate"] or 0.0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gstar.encoding import TableEncoder
 from gstar.inputs import Inputs, Sequences
-from gstar.learners.network import AbstractNetwork, network_space
+from gstar.learners.network import AbstractNetwork, batch_rows, network_space
 from gstar.space import Categorical, Integer, Scalar, Space
 
 Array: TypeAlias = np.ndarray
@@ -29,7 +29,7 @@ class RNN(AbstractNetwork):
     forms: ClassVar[frozenset[str]] = frozenset({"sequences"})
     space: ClassVar[Space] = network_space(
         {
-            "cell": Categorical(("gru", "lstm")),
+            "cell": Categorical(("lstm", "gru")),
             "bidirectional": Categorical((True, False)),
             "depth": Integer(1, 3, default=1),
             "width": Categorical((16, 32, 64, 128), default=32),
@@ -47,10 +47,10 @@ class RNN(AbstractNetwork):
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
         width, depth = float(configuration.get("width") or 32), float(configuration.get("depth") or 1)
-        both = 1.0 + bool(configuration.get("bidirectional", True))
-        epochs, batch = float(configuration.get("epochs") or 30), float(configuration.get("batch_size") or 32)
+        both, slow = 1.0 + bool(configuration.get("bidirectional", True)), 1 + 2 * (configuration.get("cell") == "gru")
+        epochs, batch = float(configuration.get("epochs") or 30), batch_rows(configuration, rows)
         reads = min(features, MAX_STEPS) * depth * both
-        return 0.2 + epochs * rows * reads * (1.5e-4 / batch + 1e-9 * width**2)
+        return 0.2 + epochs * rows * reads * (slow * 3e-5 / batch + 4e-10 * width**2)
 
 
 def sequence_arrays(inputs: Inputs) -> tuple[Array, ...]:

@@ -65,6 +65,7 @@ class ImageNetwork(nn.Module):
         super().__init__()
         c = structure["configuration"]
         self.scaling = Scaling(structure["channels"])
+        self.augment = c["augment"]
         self.stem = nn.Conv2d(structure["channels"], c["width"], 3, structure["stride"], 1)
         self.norm = conv_norm(2, c["norm"], c["width"])
         self.blocks, width = _stages(2, c)
@@ -78,7 +79,11 @@ class ImageNetwork(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` pixels to ``(N, outputs)``."""
-        x = torch.relu(self.norm(self.stem(self.scaling(pixels.float()))))
+        x = self.scaling(pixels.float())
+        if self.training:
+            x = augmented(x, self.augment)
+        x = x.contiguous(memory_format=torch.channels_last)  # a fifth faster
+        x = torch.relu(self.norm(self.stem(x)))
         for block in self.blocks:
             x = block(x)
         pooled = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)
@@ -106,43 +111,38 @@ class SequenceNetwork(nn.Module):
     def forward(self, steps: Tensor, lengths: Tensor) -> Tensor:
         """Maps ``(N, T, D)`` steps and their ``(N,)`` lengths to ``(N, outputs)``."""
         x = self.entry(steps, lengths)
-        x, lengths, mask = self._shorter(self.norm(self.stem(x)), lengths, self.stride)
-        x = torch.relu(x) * mask
+        x = self.norm(self.stem(x))
+        lengths = shorter(lengths, self.stride)
+        x = torch.relu(x) * mask_of(lengths, x.shape[2])
         for block in self.blocks:
-            lengths = torch.div(lengths + block.stride - 1, block.stride, rounding_mode="floor")
-            mask = mask_of(lengths, -(-x.shape[2] // block.stride))
-            x = block(x, mask)
+            lengths = shorter(lengths, block.stride)
+            x = block(x, mask_of(lengths, -(-x.shape[2] // block.stride)))
         mean = x.sum(2) / lengths[:, None]
         return self.head(self.dropout(torch.cat([mean, x.amax(2)], dim=1)))  # x >= 0: padding is never the largest
 
-    def _shorter(self, x: Tensor, lengths: Tensor, stride: int) -> tuple[Tensor, Tensor, Tensor]:
-        lengths = torch.div(lengths + stride - 1, stride, rounding_mode="floor")
-        return x, lengths, mask_of(lengths, x.shape[2])
-
 
 class RecurrentNetwork(nn.Module):
-    """Reads sequences step by step; long ones are first folded, several steps into one."""
+    """Reads sequences step by step; long ones are first folded, several steps into one.
+
+    The other direction is a reader of its own that is given each sequence back to front, so that no
+    row need be packed: padding comes last for both, and neither sees it before the end.
+    """
 
     def __init__(self, structure: Mapping[str, Any]) -> None:
         super().__init__()
         c = structure["configuration"]
+        width, self.ways = c["width"], 1 + c["bidirectional"]
+        self.width, self.stride = width, structure["stride"]
         self.entry = SequenceEntry(structure["channels"], structure["gaps"])
-        self.stride = structure["stride"]
+        self.fold = nn.Conv1d(self.entry.width, width, self.stride, self.stride)
         cell = {"gru": nn.GRU, "lstm": nn.LSTM}[c["cell"]]
-        self.fold = nn.Conv1d(self.entry.width, c["width"], self.stride, self.stride)
-        self.reader = cell(
-            c["width"],
-            c["width"],
-            c["depth"],
-            batch_first=True,
-            dropout=c["dropout"] if c["depth"] > 1 else 0.0,
-            bidirectional=c["bidirectional"],
+        sizes = [width] + [width * self.ways] * (c["depth"] - 1)
+        self.layers = nn.ModuleList(
+            nn.ModuleList(cell(size, width, batch_first=True) for _ in range(self.ways)) for size in sizes
         )
-        self.width = c["width"]
-        width = c["width"] * (1 + c["bidirectional"])
-        self.norm = flat_norm(c["norm"], 2 * width)
+        self.norm = flat_norm(c["norm"], 2 * width * self.ways)
         self.dropout = nn.Dropout(c["dropout"])
-        self.head = nn.Linear(2 * width, structure["outputs"])
+        self.head = nn.Linear(2 * width * self.ways, structure["outputs"])
 
     def prepare(self, steps: Tensor, lengths: Tensor) -> None:
         """Fits the scaling of each channel."""
@@ -152,13 +152,17 @@ class RecurrentNetwork(nn.Module):
         """Maps ``(N, T, D)`` steps and their ``(N,)`` lengths to ``(N, outputs)``."""
         x = self.entry(steps, lengths)
         x = self.fold(nn.functional.pad(x, (0, -x.shape[2] % self.stride))).transpose(1, 2)
-        lengths = torch.div(lengths + self.stride - 1, self.stride, rounding_mode="floor")
-        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-        read, _ = nn.utils.rnn.pad_packed_sequence(self.reader(packed)[0], batch_first=True)  # 0 in the padding
-        mean = read.sum(1) / lengths[:, None]
-        last = read[torch.arange(len(read)), lengths - 1, : self.width]
-        ends = torch.cat([mean, last, read[:, 0, self.width :]], dim=1)
-        return self.head(self.dropout(self.norm(ends)))
+        lengths = shorter(lengths, self.stride)
+        mask, back = mask_of(lengths, x.shape[1]).transpose(1, 2), reversal(lengths, x.shape[1])
+        for i, readers in enumerate(self.layers):
+            x = self.dropout(x) if i else x
+            read = [readers[0](x)[0]]
+            if self.ways == 2:
+                read.append(turned(readers[1](turned(x, back))[0], back))
+            x = torch.cat(read, dim=2) * mask
+        last = x[torch.arange(len(x)), lengths - 1, : self.width]
+        ends = [x.sum(1) / lengths[:, None], last, x[:, 0, self.width :]]
+        return self.head(self.dropout(self.norm(torch.cat(ends, dim=1))))
 
 
 class SequenceEntry(nn.Module):
@@ -188,9 +192,46 @@ class SequenceEntry(nn.Module):
         return torch.cat(parts, dim=1) * mask_of(lengths, x.shape[2])
 
 
+def augmented(x: Tensor, how: str) -> Tensor:
+    """Moves ``(N, C, H, W)`` images by up to a tenth of their size, half of the batch as the mirror shows it.
+
+    Args:
+        x: The images; what comes in at a side is 0.
+        how: none | shift | mirror; the last one shifts too.
+    """
+    if how == "none":
+        return x
+    for axis in (2, 3):
+        most = x.shape[axis] // 10
+        by = int(torch.randint(-most, most + 1, ()))
+        x = torch.roll(x, by, axis)
+        gap = slice(0, by) if by >= 0 else slice(by, None)
+        x[(slice(None),) * axis + (gap,)] = 0
+    if how == "mirror":
+        mirrored = torch.rand(len(x)) < 0.5
+        x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
+    return x
+
+
 def mask_of(lengths: Tensor, longest: int) -> Tensor:
     """Returns ``(N, 1, T)``: 1 before the end of each sequence, 0 after."""
     return (torch.arange(longest) < lengths[:, None]).float()[:, None]
+
+
+def shorter(lengths: Tensor, stride: int) -> Tensor:
+    """Returns the ``(N,)`` lengths after reading in strides, rounded up."""
+    return torch.div(lengths + stride - 1, stride, rounding_mode="floor")
+
+
+def reversal(lengths: Tensor, longest: int) -> Tensor:
+    """Returns ``(N, T)`` the places that turn each sequence back to front, and leave its padding."""
+    place = torch.arange(longest)
+    return torch.where(place < lengths[:, None], lengths[:, None] - 1 - place, place)
+
+
+def turned(x: Tensor, places: Tensor) -> Tensor:
+    """Returns ``(N, T, D)`` with the steps of each row at these ``(N, T)`` places."""
+    return x.gather(1, places[:, :, None].expand_as(x))
 
 
 def _stages(dimensions: int, c: Mapping[str, Any]) -> tuple[nn.ModuleList, int]:

@@ -50,6 +50,16 @@ BUILT_IN: Final[tuple[tuple[str, Mapping[str, Any]], ...]] = (
     ("random_forest", {"max_features": 0.33, "min_leaf": 3}),
     ("linear", {"penalty": "elastic"}),
     ("kernel", {"reach": 0.3, "strength": 0.01}),
+    ("cnn", {}),
+    ("rnn", {}),
+    ("mlp", {}),
+    ("cnn", {"augment": "mirror", "dropout": 0.3}),
+    ("cnn", {"depth": 2, "epochs": 40}),
+    ("rnn", {"cell": "gru", "width": 64, "dropout": 0.3}),
+    ("cnn", {"width": 32, "epochs": 40}),
+    ("mlp", {"embedding": "periodic", "numbers": "standard", "norm": "layer"}),
+    ("rnn", {"depth": 2, "width": 64, "norm": "layer"}),
+    ("cnn", {"norm": "layer", "learning_rate": 0.002}),
 )
 """What is tried in which order while nothing is known: learner and what differs from its defaults.
 

@@ -38,6 +38,9 @@ SHARE: Final = 0.5
 KEEP: Final = 0.7
 """Probability of keeping each choice of a good strategy when drawing near it."""
 
+DRAWS: Final = 30
+"""A strategy that does not fit the time left is drawn again so many times."""
+
 N_GOOD: Final = 3
 """Draws are near the best so many strategies of the task in turn."""
 
@@ -94,7 +97,8 @@ class PortfolioPolicy(AbstractPolicy):
 
     The order is learned from the records; the built-in portfolio follows, and is all there is
     while there are no records. When it is used up, strategies are drawn near those that did
-    best on the task (from the whole tree while none completed). `log_prob` is 0 for the list and exact for the draws.
+    best on the task (from the whole tree while none completed). `log_prob` is 0 for the list and
+    exact for the draws, but for not knowing which draws did not fit the time left.
 
     Args:
         records: What is known of other tasks.
@@ -167,13 +171,14 @@ class PortfolioPolicy(AbstractPolicy):
         if completed:
             good = completed[(len(context.history) + len(context.pending)) % min(N_GOOD, len(completed))].strategy
             draw, reason = Draw(draw.space, good.to_point(), KEEP), f"near a good one ({good.learner})"
-        drawn = draw.sample_new(taken(context), rng)
-        if drawn is None:
-            return None
-        median_s, cautious_s = trial_seconds(costs, [drawn[0]], context)
-        if not affordable(cautious_s, context, 1.0)[0]:
-            return None
-        return self._proposal(drawn[0], drawn[1], float(median_s[0]), reason)
+        for _ in range(DRAWS):
+            drawn = draw.sample_new(taken(context), rng)
+            if drawn is None:
+                return None
+            median_s, cautious_s = trial_seconds(costs, [drawn[0]], context)
+            if affordable(cautious_s, context, 1.0)[0]:
+                return self._proposal(drawn[0], drawn[1], float(median_s[0]), reason)
+        return None
 
     def _proposal(self, strategy: Strategy, log_prob: float, seconds: float, reason: str) -> Proposal:
         return Proposal(strategy, log_prob, self.name, self.version, predicted_cost_s=seconds, reason=reason)
