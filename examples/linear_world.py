@@ -1,0 +1,431 @@
+"""The linear world: g learns a ridge strength whose best value is known in closed form.
+
+A task is y = X w + noise with w ~ N(0, tau^2 I) and noise ~ N(0, sigma^2). Ridge regression minimises
+|y - X w|^2 + lambda |w|^2, and over many tasks no lambda is better than lambda* = sigma^2 / tau^2,
+the one with which it computes the posterior mean. g starts far from it and has to find it by trying.
+
+    python examples/linear_world.py --sigma 1 --tau 1 --n 20 --d 5
+    python examples/linear_world.py --variant corrupted     # and which rows to trust
+    python examples/linear_world.py --variant context       # the noise differs and can be seen
+    python examples/linear_world.py --variant drift         # the noise changes over time
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final, TypeAlias
+
+import numpy as np
+
+from gstar.distribution import Points, TreeDistribution
+from gstar.gradients import GRADIENTS
+from gstar.outer import Convergence, OuterResult, OuterSettings, Progress, run_outer
+from gstar.space import Categorical, Condition, Real, Space
+from gstar.world import AbstractWorld, DrawnTasks, Outcomes
+
+Array: TypeAlias = np.ndarray
+
+LAMBDA: Final = Real(1e-6, 1e6, log=True)
+QUERY_ROWS: Final = 128
+REFERENCE_DESIGNS: Final = 2000
+"""Random designs over which the closed form is averaged."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Is the numbers of a linear world.
+
+    Args:
+        sigma: Deviation of the noise.
+        tau: Deviation of the weights.
+        n: Support rows.
+        d: Features.
+    """
+
+    sigma: float = 1.0
+    tau: float = 1.0
+    n: int = 20
+    d: int = 5
+
+    @property
+    def best_lambda(self) -> float:
+        """sigma^2 / tau^2."""
+        return self.sigma**2 / self.tau**2
+
+    @property
+    def zero_loss(self) -> float:
+        """The expected squared error of predicting 0: the constant that rewards are divided by."""
+        return self.sigma**2 + self.d * self.tau**2
+
+    def expected_loss(self, lambdas: Array) -> Array:
+        """Returns the expected squared error on a new row, in closed form given the design.
+
+        With the eigenvalues s of X^T X it is sigma^2 + sum (lambda^2 tau^2 + sigma^2 s) / (s + lambda)^2,
+        averaged over `REFERENCE_DESIGNS` designs.
+        """
+        designs = np.random.default_rng(12345).standard_normal((REFERENCE_DESIGNS, self.n, self.d))
+        s = np.maximum(np.linalg.eigvalsh(np.swapaxes(designs, 1, 2) @ designs), 0.0)
+        flat = np.atleast_1d(np.asarray(lambdas, float)).ravel()
+        losses = [
+            self.sigma**2 + ((x**2 * self.tau**2 + self.sigma**2 * s) / (s + x) ** 2).sum(axis=1).mean() for x in flat
+        ]
+        return np.reshape(losses, np.shape(lambdas))
+
+
+def fit_ridge(x: Array, y: Array, lambdas: Array, rows: Array | None = None) -> Array:
+    """Trains ridge regressions.
+
+    Args:
+        x: ``(T, n, d)``.
+        y: ``(T, n)``.
+        lambdas: ``(T, k)``.
+        rows: ``(T, k, n)`` weights 0 or 1 of rows; None: all are used, and one decomposition serves all k.
+
+    Returns:
+        ``(T, k, d)`` weights.
+    """
+    if rows is None:
+        s, v = np.linalg.eigh(np.swapaxes(x, 1, 2) @ x)
+        z = np.einsum("tij,tni,tn->tj", v, x, y)
+        return np.einsum("tij,tkj->tki", v, z[:, None] / (np.maximum(s, 0.0)[:, None] + lambdas[:, :, None]))
+    gram = np.einsum("tkn,tni,tnj->tkij", rows, x, x) + lambdas[:, :, None, None] * np.eye(x.shape[2])
+    return np.linalg.solve(gram, np.einsum("tkn,tni,tn->tki", rows, x, y)[..., None])[..., 0]
+
+
+class LinearWorld(AbstractWorld):
+    """Draws linear tasks and trains ridge regressions on them.
+
+    The rewards are 1 - loss / (loss of predicting 0), with the loss measured on query rows.
+    """
+
+    context_size: ClassVar[int] = 0
+    failed_reward: ClassVar[float] = -10.0
+    space: ClassVar[Space] = Space({"lambda": LAMBDA})
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def noise(self, n: int, rng: np.random.Generator, iteration: int) -> Array:
+        """Returns ``(T,)`` deviations of the noise."""
+        return np.full(n, self.world.sigma)
+
+    def contexts(self, sigmas: Array) -> Array:
+        """Returns ``(T, X)`` what g sees."""
+        return np.zeros((len(sigmas), 0))
+
+    def draw(self, n: int, rng: np.random.Generator, *, iteration: int) -> DrawnTasks:
+        w, rows = self.world, self.world.n + QUERY_ROWS
+        sigmas = self.noise(n, rng, iteration)
+        x = rng.standard_normal((n, rows, w.d))
+        weights = w.tau * rng.standard_normal((n, w.d))
+        y = np.einsum("tnd,td->tn", x, weights) + sigmas[:, None] * rng.standard_normal((n, rows))
+        return DrawnTasks(self.contexts(sigmas), self.spoil(list(zip(x, y, strict=True)), rng))
+
+    def spoil(self, items: list[tuple[Array, Array]], rng: np.random.Generator) -> list[tuple[Array, Array]]:
+        """Returns the tasks; a world with bad rows puts them in here."""
+        return items
+
+    def train(self, tasks: DrawnTasks, points: Points, *, seed: int) -> Outcomes:
+        begin, k = time.perf_counter(), len(points) // len(tasks)
+        x, y = (np.stack([item[i] for item in tasks.items]) for i in (0, 1))
+        support = slice(0, self.world.n)
+        weights = self.fit(x[:, support], y[:, support], points, k)
+        predictions = np.einsum("tnd,tkd->tkn", x[:, self.world.n :], weights)
+        losses = np.mean((predictions - y[:, None, self.world.n :]) ** 2, axis=2)
+        return Outcomes(-losses, np.full(losses.shape, (time.perf_counter() - begin) / losses.size))
+
+    def fit(self, x: Array, y: Array, points: Points, k: int) -> Array:
+        """Returns ``(T, k, d)`` the weights that the strategies lead to."""
+        return fit_ridge(x, y, np.array([c["lambda"] for c in points.configurations], float).reshape(-1, k))
+
+    def reward(self, tasks: DrawnTasks, scores: Array) -> Array:
+        return 1.0 + scores / self.world.zero_loss
+
+
+class CorruptedWorld(LinearWorld):
+    """A share of the support rows has a target that says nothing; g chooses lambda and which rows to trust.
+
+    A strategy trusts all rows, or leaves out the share with the largest residuals of a first fit, twice.
+    """
+
+    share: ClassVar[float] = 0.25
+    wild: ClassVar[float] = 10.0
+    """How many times the deviation of good targets those of bad rows have."""
+    space: ClassVar[Space] = Space(
+        {"lambda": LAMBDA, "rows": Categorical(("all", "trusted")), "left_out": Real(0.02, 0.7)},
+        {"left_out": Condition("rows", ("trusted",))},
+    )
+
+    def bad_rows(self) -> int:
+        """How many of the support rows are bad."""
+        return round(self.share * self.world.n)
+
+    def spoil(self, items: list[tuple[Array, Array]], rng: np.random.Generator) -> list[tuple[Array, Array]]:
+        deviation = self.wild * math.sqrt(self.world.zero_loss)
+        return [(x, np.r_[deviation * rng.standard_normal(self.bad_rows()), y[self.bad_rows() :]]) for x, y in items]
+
+    def fit(self, x: Array, y: Array, points: Points, k: int) -> Array:
+        lambdas = np.array([c["lambda"] for c in points.configurations], float).reshape(-1, k)
+        left_out = np.array([c.get("left_out", 0.0) for c in points.configurations], float).reshape(-1, k)
+        return fit_trusted(x, y, lambdas, left_out)
+
+
+def fit_trusted(x: Array, y: Array, lambdas: Array, left_out: Array, refits: int = 5) -> Array:
+    """Trains on the rows with the smallest absolute residuals, again and again.
+
+    Args:
+        x: ``(T, n, d)``.
+        y: ``(T, n)``.
+        lambdas: ``(T, k)``.
+        left_out: ``(T, k)`` share of rows that is left out.
+        refits: How often the rows are chosen anew.
+
+    References:
+        Rousseeuw, Van Driessen: Computing LTS regression for large data sets (2006),
+        https://doi.org/10.1007/s10618-005-0024-4
+    """
+    rows = np.ones((*lambdas.shape, x.shape[1]))
+    kept = np.maximum(1, np.round((1 - left_out) * x.shape[1]))
+    weights = fit_ridge(x, y, lambdas, rows)
+    for _ in range(refits):
+        residuals = np.abs(y[:, None] - np.einsum("tnd,tkd->tkn", x, weights))
+        ranks = np.argsort(np.argsort(residuals, axis=2), axis=2)
+        weights = fit_ridge(x, y, lambdas, (ranks < kept[..., None]).astype(float))
+    return weights
+
+
+class NoisyWorld(LinearWorld):
+    """The noise differs from task to task and can be seen: log sigma, standardised, is the context."""
+
+    context_size: ClassVar[int] = 1
+    spread: ClassVar[float] = 1.5
+    """The deviation of log sigma over tasks."""
+
+    def noise(self, n: int, rng: np.random.Generator, iteration: int) -> Array:
+        return self.world.sigma * np.exp(self.spread * np.clip(rng.standard_normal(n), -2, 2))
+
+    def contexts(self, sigmas: Array) -> Array:
+        return np.log(sigmas / self.world.sigma)[:, None] / self.spread
+
+    def reward(self, tasks: DrawnTasks, scores: Array) -> Array:
+        noise = (self.world.sigma * np.exp(self.spread * tasks.contexts)) ** 2
+        return 1.0 + scores / (noise + self.world.d * self.world.tau**2)
+
+
+class DriftingWorld(LinearWorld):
+    """The noise changes with time and cannot be seen: log sigma follows a wave."""
+
+    period: ClassVar[int] = 800
+    amplitude: ClassVar[float] = 1.5
+
+    def sigma_at(self, iteration: int) -> float:
+        """Returns the deviation of the noise in an iteration."""
+        return self.world.sigma * math.exp(self.amplitude * math.sin(2 * math.pi * iteration / self.period))
+
+    def noise(self, n: int, rng: np.random.Generator, iteration: int) -> Array:
+        return np.full(n, self.sigma_at(iteration))
+
+
+def bad_start(world: World) -> float:
+    """Returns a lambda far too large: the loss is near that of predicting 0."""
+    return min(1e3 * world.best_lambda, LAMBDA.high)
+
+
+def settings_for(estimator: str, seed: int, **changes: Any) -> OuterSettings:
+    """Returns how g learns in the linear world."""
+    common = {"tasks": 64, "strategies": 8, "rate": 0.2, "convergence": Convergence(window=200)}
+    return OuterSettings(**{"estimator": estimator, "seed": seed, **common, **changes})
+
+
+def learn(
+    world: LinearWorld, settings: OuterSettings, *, listener: Callable[[Progress], None] = lambda _: None
+) -> tuple[TreeDistribution, OuterResult]:
+    """Lets g learn in a world, from a bad start."""
+    g = TreeDistribution(world.space, context_size=world.context_size)
+    start = g.start(np.random.default_rng(settings.seed), at={"lambda": bad_start(world.world)}, spread=0.1)
+    return g, run_outer(g, world, settings, start=start, listener=listener)
+
+
+def lambdas_of(g: TreeDistribution, meta: Array, contexts: Array) -> Array:
+    """Returns ``(T,)`` the most probable lambda for each context."""
+    return np.array([c["lambda"] for c in g.mode(meta, contexts).configurations], float)
+
+
+def base(world: World, settings: OuterSettings) -> dict[str, Any]:
+    """Learns one lambda for all tasks."""
+    g, result = learn(LinearWorld(world), settings)
+    learned = float(lambdas_of(g, result.meta, g.no_context)[0])
+    return report(world, result, learned)
+
+
+def report(world: World, result: OuterResult, learned: float) -> dict[str, Any]:
+    """Returns what was learned beside what is best."""
+    best, start = world.best_lambda, bad_start(world)
+    loss_learned, loss_optimal, loss_start = world.expected_loss(np.array([learned, best, start])).tolist()
+    return {
+        "lambda_start": start,
+        "lambda_learned": learned,
+        "lambda_optimal": best,
+        "log_ratio": math.log(learned / best),
+        "loss_start": loss_start,
+        "loss_learned": loss_learned,
+        "loss_optimal": loss_optimal,
+        "excess": loss_learned / loss_optimal - 1,
+    } | counts(result)
+
+
+def counts(result: OuterResult) -> dict[str, Any]:
+    """Returns what learning took."""
+    return {
+        "n_inner_trainings": result.n_trainings,
+        "iterations": result.iterations,
+        "stop_reason": result.stop_reason,
+        "seconds": round(result.seconds, 2),
+    }
+
+
+def corrupted(world: World, settings: OuterSettings) -> dict[str, Any]:
+    """Learns lambda and which rows to trust, where a quarter of the targets is noise.
+
+    The optimum is that of an oracle that is told which rows are bad. Beside it stands the best that
+    lambda alone can do, over a fine grid: what is gained by choosing rows.
+    """
+    spoilt = CorruptedWorld(world)
+    g, result = learn(spoilt, settings)
+    point = g.mode(result.meta, g.no_context).configurations[0]
+    tasks = spoilt.draw(4000, np.random.default_rng(1), iteration=0)
+    clean = World(world.sigma, world.tau, world.n - spoilt.bad_rows(), world.d)
+    grid = [{"lambda": x, "rows": "all"} for x in np.geomspace(1e-2, 1e5, 29)]
+    return {
+        "lambda_learned": point["lambda"],
+        "lambda_optimal": world.best_lambda,
+        "rows_learned": point["rows"],
+        "left_out_learned": point.get("left_out", 0.0),
+        "share_of_bad_rows": spoilt.bad_rows() / world.n,
+        "loss_learned": loss_of(spoilt, g, tasks, point),
+        "loss_optimal": float(clean.expected_loss(np.array(world.best_lambda))),
+        "loss_lambda_alone": min(loss_of(spoilt, g, tasks, p) for p in grid),
+    } | counts(result)
+
+
+def loss_of(world: LinearWorld, g: TreeDistribution, tasks: DrawnTasks, point: dict[str, Any]) -> float:
+    """Returns the mean squared error of one strategy over tasks."""
+    return -float(np.mean(world.train(tasks, g.points([point] * len(tasks)), seed=0).scores))
+
+
+def context(world: World, settings: OuterSettings) -> dict[str, Any]:
+    """Learns lambda as a function of the noise that it sees.
+
+    All losses are averages of the closed form over the distribution of the noise. `share_gained` is how much of
+    what theory says a function gains over the best single lambda, was gained; the losses are relative to those
+    of predicting 0, as the rewards are.
+    """
+    noisy = NoisyWorld(world)
+    g, result = learn(noisy, settings)
+    sigmas = noisy.noise(200, np.random.default_rng(2), 0)
+    worlds = [World(float(s), world.tau, world.n, world.d) for s in sigmas]
+    learned = lambdas_of(g, result.meta, noisy.contexts(sigmas))
+    best = np.array([w.best_lambda for w in worlds])
+    grid = np.geomspace(LAMBDA.low, LAMBDA.high, 97)
+    single = np.mean([w.expected_loss(grid) / w.zero_loss for w in worlds], axis=0)
+    loss = {
+        name: float(np.mean([w.expected_loss(x) / w.zero_loss for w, x in zip(worlds, chosen, strict=True)]))
+        for name, chosen in (("loss_learned", learned), ("loss_optimal", best))
+    }
+    return {
+        "lambda_learned": float(lambdas_of(g, result.meta, g.no_context)[0]),
+        "lambda_optimal": world.best_lambda,
+        **loss,
+        "loss_single": float(single.min()),
+        "lambda_single": float(grid[single.argmin()]),
+        "share_gained": (single.min() - loss["loss_learned"]) / (single.min() - loss["loss_optimal"]),
+        "slope_learned": float(np.polyfit(np.log(sigmas), np.log(learned), 1)[0]),
+        "slope_optimal": 2.0,
+    } | counts(result)
+
+
+def drift(world: World, settings: OuterSettings) -> dict[str, Any]:
+    """Follows a noise that changes while g learns; there is nothing to converge to.
+
+    Losses are averages of the closed form over the iterations after the first quarter of a period; the best
+    single lambda for the whole time is what a g that stands still could reach.
+    """
+    drifting = DriftingWorld(world)
+    seen: list[tuple[int, float]] = []
+
+    def watch(progress: Progress) -> None:
+        seen.append((progress.iteration, float(lambdas_of(g, progress.meta, g.no_context)[0])))
+
+    g = TreeDistribution(drifting.space)
+    start = g.start(np.random.default_rng(settings.seed), at={"lambda": bad_start(world)}, spread=0.1)
+    unending = replace(settings, convergence=None, iterations=2 * drifting.period, tasks=128)
+    result = run_outer(g, drifting, unending, start=start, listener=watch)
+    late = [(drifting.sigma_at(i), x) for i, x in seen if i > drifting.period / 4][::10]
+    worlds = [World(s, world.tau, world.n, world.d) for s, _ in late]
+    grid = np.geomspace(LAMBDA.low, LAMBDA.high, 97)
+    single = np.mean([w.expected_loss(grid) for w in worlds], axis=0)
+    errors = [abs(math.log(x / w.best_lambda)) for w, (_, x) in zip(worlds, late, strict=True)]
+    return {
+        "lambda_learned": late[-1][1],
+        "lambda_optimal": worlds[-1].best_lambda,
+        "loss_learned": float(np.mean([w.expected_loss(np.array(x)) for w, (_, x) in zip(worlds, late, strict=True)])),
+        "loss_optimal": float(np.mean([w.expected_loss(np.array(w.best_lambda)) for w in worlds])),
+        "loss_single": float(single.min()),
+        "mean_log_error": float(np.mean(errors)),
+        "mean_log_error_single": float(np.mean([abs(math.log(grid[single.argmin()] / w.best_lambda)) for w in worlds])),
+    } | counts(result)
+
+
+VARIANTS: Final[dict[str, Callable[[World, OuterSettings], dict[str, Any]]]] = {
+    "base": base,
+    "corrupted": corrupted,
+    "context": context,
+    "drift": drift,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one variant and prints what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sigma", type=positive, default=1.0, help="deviation of the noise")
+    parser.add_argument("--tau", type=positive, default=1.0, help="deviation of the weights")
+    parser.add_argument("--n", type=int, default=20, help="support rows")
+    parser.add_argument("--d", type=int, default=5, help="features")
+    parser.add_argument("--estimator", choices=sorted(GRADIENTS), default="leave_one_out")
+    parser.add_argument("--variant", choices=VARIANTS, default="base")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    given = parser.parse_args(arguments)
+    if min(given.n, given.d) < 1 or given.seed < 0:
+        parser.error(f"expected n, d >= 1 and seed >= 0, got n={given.n}, d={given.d}, seed={given.seed}")
+    world = World(given.sigma, given.tau, given.n, given.d)
+    if not LAMBDA.low * 10 <= world.best_lambda <= LAMBDA.high / 10:
+        parser.error(f"expected sigma^2/tau^2 in [{LAMBDA.low * 10}, {LAMBDA.high / 10}], got {world.best_lambda}")
+    begin = time.monotonic()
+    found = VARIANTS[given.variant](world, settings_for(given.estimator, given.seed))
+    found = {"variant": given.variant, "estimator": given.estimator, "seed": given.seed, **vars(world), **found}
+    found["seconds"] = round(time.monotonic() - begin, 2)
+    if given.json:
+        print(json.dumps(found))
+    else:
+        for name, value in found.items():
+            print(f"{name:22} {value:.6g}" if isinstance(value, float) else f"{name:22} {value}")
+    return 0
+
+
+def positive(text: str) -> float:
+    """Reads a positive number."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
