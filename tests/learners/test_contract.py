@@ -9,14 +9,19 @@ from gstar.testing.learner import LearnerContract
 
 LEARNERS = [
     "catboost",
+    "cnn",
     "constant",
     "extra_trees",
+    "flat_lightgbm",
+    "flat_linear",
+    "flat_mlp",
     "kernel",
     "lightgbm",
     "linear",
     "mlp",
     "neighbors",
     "random_forest",
+    "rnn",
     "xgboost",
 ]
 
@@ -25,3 +30,23 @@ class TestLearners(LearnerContract):
     @pytest.fixture(params=LEARNERS)
     def learner(self, request: pytest.FixtureRequest) -> AbstractLearner:
         return get_learner(request.param)
+
+
+class TestConvolutionsOnSequences(LearnerContract):
+    @pytest.fixture
+    def learner(self) -> AbstractLearner:
+        return get_learner("cnn")
+
+    @pytest.fixture
+    def form(self) -> str:
+        return "sequences"
+
+
+class TestFlattenedSequences(LearnerContract):
+    @pytest.fixture(params=["flat_linear", "flat_lightgbm", "flat_mlp"])
+    def learner(self, request: pytest.FixtureRequest) -> AbstractLearner:
+        return get_learner(request.param)
+
+    @pytest.fixture
+    def form(self) -> str:
+        return "sequences"
