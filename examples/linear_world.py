@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 import numpy as np
 
 from gstar.distribution import Points, TreeDistribution
-from gstar.gradients import GRADIENTS
+from gstar.gradients import GRADIENTS, Draws
 from gstar.outer import Convergence, OuterResult, OuterSettings, Progress, run_outer
 from gstar.space import Categorical, Condition, Real, Space
 from gstar.world import AbstractWorld, DrawnTasks, Outcomes
@@ -131,11 +131,11 @@ class LinearWorld(AbstractWorld):
         """Returns the tasks; a world with bad rows puts them in here."""
         return items
 
-    def train(self, tasks: DrawnTasks, points: Points, *, seed: int) -> Outcomes:
-        begin, k = time.perf_counter(), len(points) // len(tasks)
+    def train(self, tasks: DrawnTasks, draws: Draws, *, seed: int) -> Outcomes:
+        begin = time.perf_counter()
         x, y = (np.stack([item[i] for item in tasks.items]) for i in (0, 1))
         support = slice(0, self.world.n)
-        weights = self.fit(x[:, support], y[:, support], points, k)
+        weights = self.fit(x[:, support], y[:, support], draws.points, draws.n)
         predictions = np.einsum("tnd,tkd->tkn", x[:, self.world.n :], weights)
         losses = np.mean((predictions - y[:, None, self.world.n :]) ** 2, axis=2)
         return Outcomes(-losses, np.full(losses.shape, (time.perf_counter() - begin) / losses.size))
@@ -316,7 +316,8 @@ def corrupted(world: World, settings: OuterSettings) -> dict[str, Any]:
 
 def loss_of(world: LinearWorld, g: TreeDistribution, tasks: DrawnTasks, point: dict[str, Any]) -> float:
     """Returns the mean squared error of one strategy over tasks."""
-    return -float(np.mean(world.train(tasks, g.points([point] * len(tasks)), seed=0).scores))
+    draws = Draws(tasks.contexts, g.points([point] * len(tasks)), np.zeros((len(tasks), 1)))
+    return -float(np.mean(world.train(tasks, draws, seed=0).scores))
 
 
 def context(world: World, settings: OuterSettings) -> dict[str, Any]:

@@ -60,19 +60,21 @@ class Job:
     preload: tuple[str, ...] = ()
 
 
-def share(task: Task, folds: Folds, folder: Path) -> Path:
+def share(task: Task, folds: Folds, folder: Path, *, query: Array | None = None) -> Path:
     """Writes a task and its folds where workers can map them into memory.
 
     Args:
         task: The task; texts are the only arrays that are not mapped but read.
         folds: Pairs of ``(train rows, validation rows)``.
         folder: An existing empty folder.
+        query: Rows that are predicted at the end and used for nothing else, or None.
 
     Returns:
         The folder.
     """
     arrays: dict[str, Array | None] = {f"inputs.{name}": array for name, array in to_arrays(task.inputs).items()}
     arrays |= {"target": task.target, "weights": task.weights, "order": task.order, "groups": task.groups}
+    arrays["query"] = query
     for i, (train_rows, valid_rows) in enumerate(folds):
         arrays |= {f"train.{i}": train_rows, f"valid.{i}": valid_rows}
     for name, array in arrays.items():
@@ -129,7 +131,8 @@ def train(job: Job) -> dict[str, Any]:
     strategy = Strategy.from_json(job.strategy)
     learner = get_learner(strategy.learner)
     (output / "models").mkdir(parents=True, exist_ok=True)
-    predictions, steps = [], 0
+    query = _map(data, "query")
+    predictions, query_predictions, steps = [], [], 0
     for i in range(about["folds"]):
         train_rows, valid_rows = _map(data, f"train.{i}"), _map(data, f"valid.{i}")
         assert train_rows is not None
@@ -158,10 +161,14 @@ def train(job: Job) -> dict[str, Any]:
             learner, inputs.take(rows), np.asarray(target[rows]), spec, loss=about["loss"], deadline=deadline
         )
         predictions.append(prediction)
+        if query is not None:
+            query_predictions.append(learner.predict(state, inputs.take(query)))
         steps += state.steps
         for part, content in learner.save(state).items():
             (output / "models" / f"{i}.{part}").write_bytes(content)
     np.save(output / "predictions.npy", np.concatenate(predictions), allow_pickle=False)
+    if query_predictions:
+        np.save(output / "query.npy", np.mean(query_predictions, axis=0), allow_pickle=False)
     return {"steps": steps, "seconds": time.monotonic() - start, "memory_mb": _peak_memory_mb()}
 
 
@@ -303,6 +310,7 @@ def end_inner(
     *,
     folds: int,
     valid_weights: Array | None = None,
+    query_target: Array | None = None,
     run: str = "",
 ) -> Trial:
     """Waits for a trial and says what came of it. Never raises for a training that failed.
@@ -313,13 +321,18 @@ def end_inner(
         valid_target: ``(V,)`` targets of the validation rows of all folds, in their order.
         folds: Number of folds.
         valid_weights: ``(V,)`` weights of those rows, or None.
+        query_target: ``(Q,)`` targets of the query rows, if some were shared.
         run: Identifier of the run.
     """
     status, error, score, predictions, result = Status.COMPLETED, "", None, None, {}
+    query_score = None
     try:
         result = started.future.result()
         predictions = np.load(Path(started.job.output) / "predictions.npy", allow_pickle=False)
         score = task.metric.score(valid_target, predictions, valid_weights)
+        if query_target is not None:
+            on_query = np.load(Path(started.job.output) / "query.npy", allow_pickle=False)
+            query_score = task.metric.score(query_target, on_query)
         if not np.isfinite(score):
             status, error, score = Status.FAILED, f"{task.metric.name} is not defined on these predictions", None
     except OutOfTimeError as cause:
@@ -338,6 +351,7 @@ def end_inner(
         started.job.seed,
         task.metric.name,
         score=score,
+        query_score=query_score,
         cost_s=float(result.get("seconds", time.monotonic() - started.since)),
         cost_steps=int(result.get("steps", 0)),
         memory_mb=float(result.get("memory_mb", 0.0)),

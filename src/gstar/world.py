@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from gstar.distribution import Points
+from gstar.gradients import Draws
 
 Array: TypeAlias = np.ndarray
 
@@ -67,12 +67,12 @@ class AbstractWorld(ABC):
         """
 
     @abstractmethod
-    def train(self, tasks: DrawnTasks, points: Points, *, seed: int) -> Outcomes:
+    def train(self, tasks: DrawnTasks, draws: Draws, *, seed: int) -> Outcomes:
         """Trains one model for each of ``T * n`` strategies, the n of a task together, and scores them.
 
         Args:
             tasks: T tasks.
-            points: The strategies.
+            draws: The strategies, in `draws.points`, and the log-probabilities to remember them with.
             seed: Seed of everything random; strategies of one task share what can be shared.
         """
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import autograd.numpy as anp
 import numpy as np
@@ -52,19 +53,25 @@ class CandidateDistribution(AbstractDistribution):
         """One: where in the list."""
         return 1
 
-    @cached_property
-    def _index(self) -> Mapping[int, int]:
-        return {id(c): i for i, c in enumerate(self.candidates.configurations)}
-
-    @cached_property
-    def _by_content(self) -> Mapping[tuple[tuple[str, Scalar], ...], int]:
-        return {_content(c): i for i, c in enumerate(self.candidates.configurations)}
-
     def start(self, rng: np.random.Generator, *, at: Mapping[str, Scalar] | None = None, spread: float = 0.5) -> Array:
         return self.tree.start(rng, at=at, spread=spread)
 
+    @cached_property
+    def _rows(self) -> Mapping[str, int]:
+        return {_key(c): i for i, c in enumerate(self.candidates.configurations)}
+
     def points(self, configurations: Sequence[Mapping[str, Scalar]]) -> Points:
-        return self.tree.points(configurations)
+        """Returns candidates by their configurations.
+
+        Raises:
+            UsageError: If one is no candidate.
+        """
+        rows = [self._rows.get(_key(c), -1) for c in configurations]
+        if -1 in rows:
+            raise UsageError(
+                f"Expected one of {len(self.candidates)} candidates, got {configurations[rows.index(-1)]}."
+            )
+        return self.candidates.take(np.array(rows, int))
 
     def log_probs(self, meta: Differentiable, contexts: Array) -> Differentiable:
         """Returns ``(T, P)`` log-probabilities of all candidates."""
@@ -76,20 +83,6 @@ class CandidateDistribution(AbstractDistribution):
         shifted = logits - anp.max(logits, axis=1, keepdims=True)
         return shifted - anp.log(anp.sum(anp.exp(shifted), axis=1, keepdims=True))
 
-    def indices(self, points: Points) -> Array:
-        """Returns ``(N,)`` positions of points in the list.
-
-        Raises:
-            UsageError: If a point is no candidate.
-        """
-        found = []
-        for c in points.configurations:
-            index = self._index.get(id(c), self._by_content.get(_content(c)))
-            if index is None:
-                raise UsageError(f"Expected one of {len(self.candidates)} candidates, got {c}.")
-            found.append(index)
-        return np.array(found, int)
-
     def draw(self, meta: Array, contexts: Array, uniforms: Array) -> Points:
         shares = np.cumsum(np.exp(self.log_probs(meta, contexts)), axis=1)
         rows = rows_of(contexts, len(uniforms))
@@ -98,7 +91,7 @@ class CandidateDistribution(AbstractDistribution):
 
     def log_prob(self, meta: Differentiable, contexts: Array, points: Points) -> Differentiable:
         rows = rows_of(contexts, len(points))
-        return self.log_probs(meta, contexts)[rows, self.indices(points)]
+        return self.log_probs(meta, contexts)[rows, points.index]
 
     def entropy(self, meta: Differentiable, contexts: Array) -> Differentiable:
         log_probs = self.log_probs(meta, contexts)
@@ -115,5 +108,5 @@ class CandidateDistribution(AbstractDistribution):
         return self.candidates, np.zeros(len(self.candidates))
 
 
-def _content(configuration: Mapping[str, Scalar]) -> tuple[tuple[str, Any], ...]:
-    return tuple((name, (type(value).__name__, value)) for name, value in sorted(configuration.items()))
+def _key(configuration: Mapping[str, Scalar]) -> str:
+    return json.dumps(configuration, sort_keys=True)

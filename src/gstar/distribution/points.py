@@ -23,12 +23,14 @@ class Points:
         on: ``(N, J)`` bool: which parameters are on.
         left: ``(N, J)`` index of a choice, place of a real number, left edge of an integer's part; 0 if off.
         right: ``(N, J)`` the same, or the right edge; 1 if off.
+        index: ``(N,)`` positions in the list of candidates that they were taken from; 0..N-1 for a list itself.
     """
 
     configurations: tuple[Configuration, ...]
     on: Array
     left: Array
     right: Array
+    index: Array
 
     def __len__(self) -> int:
         return len(self.configurations)
@@ -45,11 +47,17 @@ class Points:
                 if name in configuration:
                     on[i, j] = True
                     left[i, j], right[i, j] = head.places(configuration[name])
-        return Points(tuple(dict(c) for c in configurations), on, left, right)
+        return Points(tuple(dict(c) for c in configurations), on, left, right, np.arange(len(configurations)))
 
     def take(self, rows: Array) -> Points:
         """Returns the points at these positions."""
-        return Points(tuple(self.configurations[i] for i in rows), self.on[rows], self.left[rows], self.right[rows])
+        return Points(
+            tuple(self.configurations[i] for i in rows),
+            self.on[rows],
+            self.left[rows],
+            self.right[rows],
+            self.index[rows],
+        )
 
     @staticmethod
     def join(parts: Sequence[Points]) -> Points:
@@ -59,4 +67,5 @@ class Points:
             np.concatenate([p.on for p in parts]),
             np.concatenate([p.left for p in parts]),
             np.concatenate([p.right for p in parts]),
+            np.concatenate([p.index for p in parts]),
         )

@@ -124,7 +124,7 @@ def run_outer(
             rng = np.random.default_rng([settings.seed, state.iteration + 1])
             tasks = world.draw(settings.tasks, rng, iteration=state.iteration)  # (2)
             draws = gradient.draw(g, state.meta, tasks.contexts, settings.strategies, rng=rng)
-            outcomes = world.train(tasks, draws.points, seed=int(rng.integers(2**31)))  # (3)
+            outcomes = world.train(tasks, draws, seed=int(rng.integers(2**31)))  # (3)
             rewards = world.rewards(tasks, outcomes)  # (4)
             before = state
             state = _updated(state, gradient, g, draws, rewards, settings=settings)  # (5), (6)

@@ -1,0 +1,212 @@
+"""A world that trains: every trial is a model that is fitted now, in a process of its own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from gstar.contexts import NAMES, context_vector
+from gstar.errors import DataError, GstarError
+from gstar.executors import Limits
+from gstar.gradients import Draws
+from gstar.inner import Started, end_inner, fidelity_name, share, start_inner
+from gstar.learner import get_learner
+from gstar.metafeatures import compute
+from gstar.policy import Context
+from gstar.strategy import Strategy
+from gstar.task import Task
+from gstar.trial import Proposal, Status, Trial
+from gstar.validation import plan_folds
+from gstar.world import AbstractWorld, DrawnTasks, Outcomes
+from gstar.worlds.rewards import RewardScale
+
+Array: TypeAlias = np.ndarray
+
+QUERY_FRACTION: Final = 0.4
+"""Share of a task's rows that only the reward is measured on."""
+VALIDATION_FRACTION: Final = 0.25
+"""Share of the other rows that training may look at to stop in time."""
+
+
+@dataclass(frozen=True, eq=False)
+class LiveTask:
+    """Is a task that is ready to be trained on.
+
+    Args:
+        task: All its rows.
+        support: Rows to fit and to validate on.
+        query: Rows that only the reward is measured on.
+        folds: The one hold-out split of the support rows.
+        scale: What a score is worth.
+        context: ``(X,)`` what g sees.
+        family: Tasks of one family are never on two sides of a split.
+    """
+
+    task: Task
+    support: Array
+    query: Array
+    folds: tuple[tuple[Array, Array], ...]
+    scale: RewardScale
+    context: Array
+    family: str
+
+    @staticmethod
+    def of(task: Task, *, family: str = "", seconds: float = 30.0, cores: int = 1, seed: int = 0) -> LiveTask:
+        """Splits a task and describes its support rows.
+
+        Args:
+            task: All rows.
+            family: Its family; its name if not given.
+            seconds: What a trial may take; g sees it.
+            cores: What a trial may use; g sees it.
+            seed: Seed of the splits.
+
+        Raises:
+            DataError: If it has too few rows for three parts.
+        """
+        support, query = plan_folds(task, folds=1, fraction=QUERY_FRACTION, seed=seed)[0]
+        inner = task.take(support)
+        train, valid = plan_folds(inner, folds=1, fraction=VALIDATION_FRACTION, seed=seed)[0]
+        context = Context(
+            task.fingerprint,
+            task.kind,
+            task.form,
+            task.metric.name,
+            len(train),
+            task.inputs.n_features,
+            task.n_classes,
+            compute(inner),
+            (),
+            budget_left_s=seconds,
+            cores=cores,
+        )
+        return LiveTask(
+            task,
+            support,
+            query,
+            ((support[train], support[valid]),),
+            RewardScale.of_task(task, support, query),
+            context_vector(context),
+            family or task.name,
+        )
+
+
+@dataclass(eq=False)
+class LiveWorld(AbstractWorld):
+    """Trains every strategy that is drawn, all of an iteration side by side.
+
+    A strategy whose learner does not take the form of a task fails at once. Trials of one task and
+    iteration share their seed, so that they differ by strategy and not by luck.
+
+    Args:
+        tasks: The tasks.
+        executor: Where trials run.
+        limits: Beyond which a trial is killed; its time limit is what `LiveTask.of` was told.
+        remember: Is handed every trial, for experience.
+        folder: Where shared data and models lie while they are needed; None: a temporary folder.
+        version: Names the g that proposes, in the trials that are remembered.
+    """
+
+    tasks: Sequence[LiveTask]
+    executor: Executor
+    limits: Limits = field(default_factory=Limits)
+    remember: Callable[[Sequence[Trial]], None] = lambda _: None
+    folder: Path | None = None
+    version: str = "0"
+    context_size: int = len(NAMES)
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise DataError("Expected at least one task to learn from, got none.")
+        self._own = self.folder is None
+        self._root = self.folder or Path(tempfile.mkdtemp(prefix="gstar-world-"))
+        self._shared: dict[int, Path] = {}
+
+    def close(self) -> None:
+        """Removes what it wrote to a temporary folder."""
+        if self._own:
+            shutil.rmtree(self._root, ignore_errors=True)
+
+    def __enter__(self) -> LiveWorld:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def draw(self, n: int, rng: np.random.Generator, *, iteration: int) -> DrawnTasks:
+        """Draws n tasks, each once before any comes twice."""
+        rounds = [rng.permutation(len(self.tasks)) for _ in range(-(-n // len(self.tasks)))]
+        rows = np.concatenate(rounds)[:n]
+        return DrawnTasks(np.stack([self.tasks[i].context for i in rows]), rows.tolist())
+
+    def train(self, tasks: DrawnTasks, draws: Draws, *, seed: int) -> Outcomes:
+        seeds = np.random.default_rng(seed).integers(2**31, size=len(tasks))
+        output = Path(tempfile.mkdtemp(prefix="trials-", dir=self._root))
+        started = []
+        for i, (configuration, log_prob) in enumerate(
+            zip(draws.points.configurations, draws.log_probs.ravel(), strict=True)
+        ):
+            row = i // draws.n
+            proposal = Proposal(Strategy.from_point(configuration), float(log_prob), "gradient", self.version)
+            started.append(self._start(tasks.items[row], proposal, output, number=i, seed=int(seeds[row])))
+        trials = [self._end(tasks.items[i // draws.n], s) for i, s in enumerate(started)]
+        shutil.rmtree(output, ignore_errors=True)
+        self.remember(trials)
+        scores = [np.nan if t.query_score is None else t.query_score for t in trials]
+        causes = dict.fromkeys(t.error for t in trials if t.error)
+        shape = (len(tasks), draws.n)
+        return Outcomes(np.reshape(scores, shape), np.reshape([t.cost_s for t in trials], shape), tuple(causes))
+
+    def reward(self, tasks: DrawnTasks, scores: Array) -> Array:
+        return np.stack([self.tasks[i].scale.reward(row) for i, row in zip(tasks.items, scores, strict=True)])
+
+    def _start(self, i: int, proposal: Proposal, output: Path, *, number: int, seed: int) -> Started | Trial:
+        """Starts a trial; one that makes no sense has failed already."""
+        live, learner = self.tasks[i], proposal.strategy.learner
+        try:
+            forms = get_learner(learner).forms
+        except GstarError as error:
+            return _failed(live, proposal, str(error), number=number, seed=seed)
+        if live.task.form not in forms:
+            cause = f"{learner} takes {' and '.join(sorted(forms))}, not {live.task.form}"
+            return _failed(live, proposal, cause, number=number, seed=seed)
+        return start_inner(
+            self.executor,
+            self._data(i),
+            output,
+            proposal,
+            number=number,
+            seed=seed,
+            budget_s=None,
+            limits=self.limits,
+        )
+
+    def _end(self, i: int, started: Started | Trial) -> Trial:
+        if isinstance(started, Trial):
+            return started
+        live = self.tasks[i]
+        target = live.task.target
+        return end_inner(started, live.task, target[live.folds[0][1]], folds=1, query_target=target[live.query])
+
+    def _data(self, i: int) -> Path:
+        """Returns the folder where workers find a task; it is written at its first use."""
+        if i not in self._shared:
+            folder = self._root / f"task-{i:04d}"
+            folder.mkdir(parents=True, exist_ok=True)
+            live = self.tasks[i]
+            self._shared[i] = share(live.task, live.folds, folder, query=live.query)
+        return self._shared[i]
+
+
+def _failed(live: LiveTask, proposal: Proposal, cause: str, *, number: int, seed: int) -> Trial:
+    task = live.task
+    return Trial(
+        proposal, task.fingerprint, Status.FAILED, fidelity_name(1), seed, task.metric.name, error=cause, number=number
+    )
