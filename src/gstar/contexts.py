@@ -49,7 +49,7 @@ _PLACES: Final = {name: META_FEATURES.index(name) for name in SHOWN}
 
 
 def context_vector(context: Context) -> Array:
-    """Returns ``(X,)`` the numbers of `NAMES`, all between -3 and 3."""
+    """Returns ``(X,)`` the numbers of `NAMES`, all between -3 and 3; a meta-feature that is not there counts 0."""
     log = math.log10
     budget_s = UNKNOWN_BUDGET_S if context.budget_left_s is None else max(context.budget_left_s, 0.01)
     values = [
@@ -60,6 +60,9 @@ def context_vector(context: Context) -> Array:
         log(max(1, context.n_classes)),
         log(budget_s) - 1.5,
         log(max(1, context.cores)),
-        *((float(context.meta_features[_PLACES[name]]) - centre) / scale for name, (centre, scale) in SHOWN.items()),
     ]
+    for name, (centre, scale) in SHOWN.items():
+        place = _PLACES[name]
+        known = place < len(context.meta_features)
+        values.append((float(context.meta_features[place]) - centre) / scale if known else 0.0)
     return np.asarray(np.clip(values, -3.0, 3.0))

@@ -3,11 +3,11 @@
     random       the uniform prior: the baseline of all
     portfolio    a fixed list, learned greedily from recorded tasks
     gaussian     an empirical-Bayes predictor over strategies, expected improvement per second
+    gradient     a distribution over strategies that the policy gradient moves
 
 A new policy is one file with a final subclass of `gstar.policy.AbstractPolicy`, made as
 ``Policy(records, **options)``, and one line in the entry points of the group
-``gstar.policies``. A policy-gradient policy will stand beside these as ``gradient``: a residual on
-what `gstar.policies.predictor` predicts.
+``gstar.policies``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def get_policy(name: str, records: Records, **options: Any) -> AbstractPolicy:
     """Makes a policy by name.
 
     Args:
-        name: One of `policy_names`.
+        name: One of `policy_names`; ``gradient:FILE`` takes a g that was meta-trained.
         records: What the policy may know: leave out the task it will be measured on, and its family.
         options: Keyword arguments of the policy.
 
@@ -38,6 +38,9 @@ def get_policy(name: str, records: Records, **options: Any) -> AbstractPolicy:
         UnknownPolicyError: If nothing of that name is installed.
         UsageError: If the policy has no such option.
     """
+    name, _, weights = name.partition(":")
+    if weights:
+        options["weights"] = weights
     found = [e for e in entry_points(group="gstar.policies") if e.name == name]
     if not found:
         known = policy_names()
