@@ -61,7 +61,7 @@ class AbstractHead(ABC):
 
     @abstractmethod
     def raw_of(self, value: Scalar, spread: float) -> Array:
-        """Returns ``(size,)`` raw numbers whose mode is a value.
+        """Returns ``(size,)`` raw numbers around a value: their mode, except for broad integers on a log scale.
 
         Args:
             value: Where to start.
@@ -231,6 +231,41 @@ class IntegerHead(AbstractHead):
         return list(dict.fromkeys(self.parameter.from_unit((i + 0.5) / n) for i in range(n)))
 
 
+@dataclass(frozen=True)
+class FixedHead(AbstractHead):
+    """Is a number with one value; its raw number changes nothing."""
+
+    parameter: Real | Integer
+    size: int = 1
+
+    def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
+        return 0.0 * raw[:, 0]
+
+    def entropy(self, raw: Differentiable) -> Differentiable:
+        return 0.0 * raw[:, 0]
+
+    def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
+        return 0.0 * (raw[:, 0] - other[:, 0])
+
+    def draw(self, raw: Array, uniform: Array) -> list[Scalar]:
+        return [self.parameter.low] * len(raw)
+
+    def mode(self, raw: Array) -> list[Scalar]:
+        return [self.parameter.low] * len(raw)
+
+    def places(self, value: Scalar) -> tuple[float, float]:
+        return 0.0, 1.0
+
+    def raw_of(self, value: Scalar, spread: float) -> Array:
+        return np.zeros(1)
+
+    def broad(self, spread: float) -> Array:
+        return np.zeros(1)
+
+    def cells(self, n: int) -> list[Scalar]:
+        return [self.parameter.low]
+
+
 def head_of(parameter: Parameter) -> AbstractHead:
     """Returns the head that fits a parameter.
 
@@ -239,6 +274,8 @@ def head_of(parameter: Parameter) -> AbstractHead:
     """
     if isinstance(parameter, Categorical):
         return CategoricalHead(parameter)
+    if isinstance(parameter, Real | Integer) and parameter.low == parameter.high:
+        return FixedHead(parameter)
     if isinstance(parameter, Real):
         return RealHead(parameter)
     if isinstance(parameter, Integer):

@@ -17,6 +17,7 @@ from typing import ClassVar, Final, TypeAlias
 import autograd.numpy as anp
 import numpy as np
 from autograd import grad
+from autograd.tracer import getval
 
 from gstar.distribution import AbstractDistribution, Points
 from gstar.distribution.truncated import Differentiable
@@ -119,8 +120,7 @@ def score_gradient(g: AbstractDistribution, meta: Array, draws: Draws, advantage
 
     def objective(theta: Differentiable) -> Differentiable:
         log_probs = anp.reshape(g.log_prob(theta, draws.contexts, draws.points), shape)
-        now = np.asarray(getattr(log_probs, "_value", log_probs))
-        return anp.mean(importance(now, draws) * advantages * log_probs)
+        return anp.mean(importance(getval(log_probs), draws) * advantages * log_probs)
 
     return ascend(objective, meta)
 

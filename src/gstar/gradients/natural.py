@@ -17,6 +17,10 @@ Array: TypeAlias = np.ndarray
 
 DAMPING: Final = 1e-3
 """Added to the diagonal of the Fisher matrix, as a share of its mean."""
+LEAST_FISHER: Final = 1e-2
+"""Added to it besides: where g is nearly certain, a step of length 1 moves no meta-parameter further than 10."""
+LEAST_LENGTH: Final = 1e-8
+"""Gradients shorter than this are rounding errors, and are not drawn out to length 1."""
 MAX_SIZE: Final = 100
 """More meta-parameters than this make the matrix too dear."""
 
@@ -66,10 +70,9 @@ class Natural(AbstractGradient):
     def turn(self, g: AbstractDistribution, meta: Array, contexts: Array, gradient: Array) -> Array:
         """Returns ``(W,)`` the step of length 1 for a gradient; zeros stay zeros."""
         fisher = fisher_matrix(g, meta, contexts)
-        fisher[np.diag_indices_from(fisher)] += DAMPING * np.trace(fisher) / len(fisher) + 1e-12
+        fisher[np.diag_indices_from(fisher)] += DAMPING * np.trace(fisher) / len(fisher) + LEAST_FISHER
         step = np.linalg.solve(fisher, gradient)
-        length = np.sqrt(max(0.0, float(step @ gradient)))
-        return step / length if length > 0 else np.zeros_like(step)
+        return np.asarray(step / max(LEAST_LENGTH, np.sqrt(max(0.0, float(step @ gradient)))))
 
 
 def fisher_matrix(g: AbstractDistribution, meta: Array, contexts: Array) -> Array:
