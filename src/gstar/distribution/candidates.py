@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -32,11 +32,19 @@ class CandidateDistribution(AbstractDistribution):
         tree: The distribution over all strategies, whose meta-parameters these are.
         candidates: P points of its space.
         prior: ``(P,)`` log-weights added to every task's, or None.
+
+    Raises:
+        UsageError: If there is no candidate.
     """
 
     tree: TreeDistribution
     candidates: Points
     prior: Array | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.candidates):
+            raise UsageError("Expected at least one candidate, got none.")
+        object.__setattr__(self, "candidates", replace(self.candidates, index=np.arange(len(self.candidates))))
 
     @property
     def context_size(self) -> int:  # type: ignore[override]
