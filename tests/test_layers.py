@@ -13,8 +13,8 @@ SOURCE = Path(gstar.__file__).parent
 
 LAYERS = (
     "errors",
-    "failpoints machine executors places space metric inputs columns serialisation",
-    "arrays npz",
+    "failpoints machine executors places space metric inputs columns lean_skops",
+    "arrays npz serialisation",
     "images bundle",
     "settings archive arff strategy schedule selection calibration scorers schema target task encoding learner "
     "distribution",
@@ -27,7 +27,8 @@ LAYERS = (
     "contexts",
     "learned worlds",
     "experience policies model",
-    "search collect advice evaluation doctor testing",
+    "search collect advice evaluation doctor testing plots",
+    "metatraining",
     "estimators",
     "cli",
     "__main__",

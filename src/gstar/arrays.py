@@ -93,16 +93,25 @@ def read_arrays(X: Any, *, form: str | None = None, schema: ArraySchema | None =
         form: What it is, if it is known; then ``(N, T)`` may be sequences, too.
         schema: As at fit, for new rows.
     """
+    found = form_of_arrays(X, form)
+    if found == "table":
+        return None
+    if found == "images":
+        return as_images(X, schema)
+    is_block = isinstance(X, np.ndarray) and X.dtype != object
+    return Rows(as_sequences(X) if is_block else _ragged(list(X)), ArraySchema())
+
+
+def form_of_arrays(X: Any, form: str | None = None) -> str:
+    """Returns what `read_arrays` takes X for, without a look at its values."""
     if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
         X = list(X)
     if isinstance(X, list | tuple):
-        return Rows(_ragged(X), ArraySchema()) if _is_ragged(X, form) else None
+        return "sequences" if _is_ragged(X, form) else "table"
     if not isinstance(X, np.ndarray):
-        return None
-    form = form or guess_form(X.shape, X.dtype)
-    if form == "table" or not _may_be(form, X.ndim):
-        return None
-    return as_images(X, schema) if form == "images" else Rows(as_sequences(X), ArraySchema())
+        return "table"
+    found = form or guess_form(X.shape, X.dtype)
+    return found if found == "table" or _may_be(found, X.ndim) else "table"
 
 
 def check_form(form: str | None) -> None:

@@ -38,7 +38,7 @@ MAX_MEMBER_BYTES: Final = 2 * 2**30
 
 def dump_sklearn(fitted: Any) -> bytes:
     """Returns a fitted scikit-learn object, or a dict or list of such, as bytes."""
-    from skops.io import dumps
+    from gstar.lean_skops import dumps
 
     content: bytes = dumps(fitted, compression=zipfile.ZIP_STORED)
     return content
@@ -50,8 +50,7 @@ def load_sklearn(content: bytes) -> Any:
     Raises:
         UntrustedFileError: If the bytes are not such a file, or hold a type that is not allowed.
     """
-    from skops.io import get_untrusted_types, loads
-    from skops.io.exceptions import UntrustedTypesFoundException
+    from gstar.lean_skops import UntrustedTypesFoundException, get_untrusted_types, loads
 
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from gstar.cli import collect, config, demo, doctor, experience, fit, predict, recommend, runs
+from gstar.cli import collect, config, demo, doctor, experience, fit, meta_train, predict, recommend, runs
 from gstar.cli.screen import say, show
 from gstar.cli.text import one_line
 from gstar.errors import GstarError, did_you_mean
@@ -75,6 +75,7 @@ app.command("predict", short_help="Predicts the rows of a table.")(predict.predi
 app.command("evaluate", short_help="Scores a model on a table with the target.")(predict.evaluate)
 app.command("recommend", short_help="Ranks strategies for a table, without training.")(recommend.recommend)
 app.command("collect", short_help="Fills experience from a folder of tables.")(collect.collect)
+app.command("meta-train", short_help="Learns on your tasks which strategies suit which.")(meta_train.meta_train)
 app.add_typer(runs.app, name="runs")
 app.add_typer(experience.app, name="experience")
 app.command("doctor", short_help="Says what is installed, kept where, and missing.")(doctor.doctor)

@@ -197,8 +197,8 @@ def _report(result: SearchResult, task: Task, path: Path, *, budget_s: float | N
         right=("share", task.metric.name, "time"),
         title=f"The model is {'an ensemble of ' + str(len(members)) if len(members) > 1 else 'one strategy'}:",
     )
-    new = {"images": "NEW_FOLDER", "sequences": "NEW.csv" if "channels" in task.schema else "NEW.npz"}
-    show("", f"Next: gstar predict {path} {new.get(task.form, 'NEW.csv')} --out predictions.csv")
+    new = "NEW.npz" if "key" in task.schema else "NEW_FOLDER" if task.form == "images" else "NEW.csv"
+    show("", f"Next: gstar predict {path} {new} --out predictions.csv")
 
 
 def _task_line(task: Task) -> str:

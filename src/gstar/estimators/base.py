@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_feature_names, _check_sample_weight, check_is_fitted, validate_data
 
 from gstar.advice import check_learnable
-from gstar.arrays import read_arrays
+from gstar.arrays import form_of_arrays
 from gstar.errors import DataError
 from gstar.estimators.progress import Progress
 from gstar.estimators.report import failures_of, html_of, leaderboard_of, why_of
@@ -159,7 +159,7 @@ class AbstractGstar(BaseEstimator):  # type: ignore[misc]
             return X
         if not reset and self.model_.form != "table":
             return X
-        if reset and read_arrays(X) is not None:
+        if reset and form_of_arrays(X) != "table":
             for name in ("n_features_in_", "feature_names_in_"):
                 self.__dict__.pop(name, None)
             return X

@@ -30,7 +30,7 @@ PRELOAD = (
     "sklearn.impute",
     "sklearn.linear_model",
     "sklearn.preprocessing",
-    "skops.io",
+    "gstar.lean_skops",
     "threadpoolctl",
     "gstar.inner",
     "gstar.encoding",

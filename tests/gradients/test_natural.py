@@ -1,0 +1,77 @@
+"""The natural gradient: the Fisher matrix is the covariance of scores, steps have length 1 in it."""
+
+import numpy as np
+import pytest
+from autograd import jacobian
+
+from gstar.distribution import TreeDistribution
+from gstar.errors import UsageError
+from gstar.gradients import GRADIENTS, MAX_SIZE, Natural
+from gstar.gradients.natural import DAMPING, LEAST_FISHER, fisher_matrix
+from gstar.gradients.ppo import PPO
+from gstar.space import Categorical, Real, Space
+from tests.gradients.bandit import CONTEXTS, META, POINTS, G, exact_gradient
+
+NATURAL = GRADIENTS["natural"]
+
+
+def test_the_fisher_matrix_is_the_covariance_of_scores():
+    expected = np.zeros((G.size, G.size))
+    for context in CONTEXTS:
+        scores = jacobian(lambda m, c=context: G.log_prob(m, c[None], POINTS))(META)
+        masses = np.exp(G.log_prob(META, context[None], POINTS))
+        expected += (scores.T * masses) @ scores / len(CONTEXTS)
+    assert fisher_matrix(G, META, CONTEXTS) == pytest.approx(expected, abs=1e-9)
+
+
+def test_that_of_numbers_is_the_covariance_of_sampled_scores():
+    g = TreeDistribution(Space({"x": Real(0.0, 1.0)}))
+    meta = np.array([0.1, -0.5])
+    points = g.draw(meta, g.no_context, np.random.default_rng(0).random((20_000, 1)))
+    scores = jacobian(lambda m: g.log_prob(m, g.no_context, points))(meta)
+    products = scores[:, :, None] * scores[:, None]
+    error = products.std(axis=0) / np.sqrt(len(products))
+    assert np.all(np.abs(products.mean(axis=0) - fisher_matrix(g, meta, g.no_context)) <= 3 * error)
+
+
+def test_the_direction_is_that_of_the_solved_gradient_and_its_length_is_1():
+    gradient = exact_gradient()
+    step = NATURAL.turn(G, META, CONTEXTS, gradient)
+    fisher = fisher_matrix(G, META, CONTEXTS)
+    fisher += np.eye(G.size) * (DAMPING * np.trace(fisher) / G.size + LEAST_FISHER)
+    solved = np.linalg.solve(fisher, gradient)
+    assert step == pytest.approx(solved / np.sqrt(solved @ gradient))
+    assert step @ fisher @ step == pytest.approx(1.0)
+
+
+def test_a_short_step_moves_g_by_half_its_square_however_meta_parameters_are_scaled():
+    g = TreeDistribution(Space({"x": Real(0.0, 1.0)}))
+    for spread in (0.02, 0.1, 0.5):
+        meta = g.start(np.random.default_rng(0), spread=spread)
+        step = NATURAL.turn(g, meta, g.no_context, np.array([1.0, 0.3]))
+        assert g.kl(meta + 0.02 * step, meta, g.no_context)[0] == pytest.approx(0.02**2 / 2, rel=0.2)
+
+
+def test_neither_zeros_nor_rounding_errors_are_drawn_out():
+    assert np.all(NATURAL.turn(G, META, CONTEXTS, np.zeros(G.size)) == 0)
+    assert np.abs(NATURAL.turn(G, META, CONTEXTS, np.full(G.size, 1e-17))).max() < 1e-6
+
+
+def test_where_g_is_certain_a_step_is_bounded():
+    g = TreeDistribution(Space({"a": Categorical(("x", "y"))}))
+    step = NATURAL.turn(g, np.array([40.0, -40.0]), g.no_context, np.array([-1e-3, 1e-3]))
+    assert np.linalg.norm(step) == pytest.approx(LEAST_FISHER**-0.5)
+
+
+def test_too_large_a_g_is_refused():
+    g = TreeDistribution(Space({"a": Categorical(tuple(range(MAX_SIZE + 1)))}))
+    with pytest.raises(UsageError, match="at most 100 meta-parameters, got 101; use natural=False"):
+        NATURAL.turn(g, np.zeros(g.size), g.no_context, np.ones(g.size))
+
+
+def test_it_is_as_its_inner_estimator_but_for_the_turn():
+    natural = Natural(PPO())
+    assert (natural.epochs, natural.handles_reuse, natural.is_scaled) == (PPO.epochs, True, True)
+    assert not Natural(GRADIENTS["exact"]).handles_reuse
+    assert Natural(GRADIENTS["reinforce"]).start().shape == (2,)
+    assert np.all(GRADIENTS["ppo"].turn(G, META, CONTEXTS, META) == META)
