@@ -160,10 +160,20 @@ def collect(data: Path, budget_s: float) -> None:
                 reward = None if trial.query_score is None else float(live.scale.reward(np.array(trial.query_score)))
                 valid = None if trial.score is None else float(live.scale.reward(np.array(trial.score)))
                 record = {
-                    "task": task.name, "form": task.form, "family": family, "side": side, "kind": task.kind,
-                    "strategy": trial.strategy.hash, "point": trial.strategy.to_json(), "reward": reward, "valid": valid,
-                    "seconds": trial.cost_s, "status": trial.status, "error": trial.error, "context": live.context.tolist(),
-                }  # fmt: skip
+                    "task": task.name,
+                    "form": task.form,
+                    "family": family,
+                    "side": side,
+                    "kind": task.kind,
+                    "strategy": trial.strategy.hash,
+                    "point": trial.strategy.to_json(),
+                    "reward": reward,
+                    "valid": valid,
+                    "seconds": trial.cost_s,
+                    "status": trial.status,
+                    "error": trial.error,
+                    "context": live.context.tolist(),
+                }
                 out.write(json.dumps(record) + "\n")
             out.flush()
             seconds, failed = time.monotonic() - begin, sum(t.query_score is None for t in trials)
