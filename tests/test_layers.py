@@ -18,7 +18,8 @@ LAYERS = (
     "images bundle",
     "settings archive arff strategy schedule selection calibration scorers schema target task encoding learner "
     "distribution",
-    "networks",
+    "networks control",
+    "fitting",
     "files roles trial records validation metafeatures budget learners ensemble gradients",
     "series",
     "sources",
@@ -28,7 +29,7 @@ LAYERS = (
     "learned worlds",
     "experience policies model",
     "search collect advice evaluation doctor testing plots",
-    "metatraining",
+    "metatraining branching",
     "estimators",
     "cli",
     "__main__",

@@ -79,3 +79,19 @@ def test_description_is_silent_about_shuffled_rows():
     assert plain.describe() == "net"
     paced = Strategy("net", {}, PACED_SELECTION_SPACE.complete({"pace": "small_loss", "drop_share": 0.25}))
     assert paced.describe() == "net rows=all,small_loss,0.25"
+
+
+def test_control_is_a_choice_of_learners_that_can_be_controlled():
+    learners = {"plain": Space({"alpha": Real(1e-3, 1e3, log=True)}), "network": Space({"depth": Integer(1, 4)})}
+    space = strategy_space(learners, scheduled=frozenset({"network"}), controlled=frozenset({"network"}))
+    drawn = [Strategy.from_point(space.sample(np.random.default_rng(i))) for i in range(30)]
+    assert {s.schedule.get("control") for s in drawn if s.learner == "network"} == {"none", "learned"}
+    assert all("control" not in s.schedule for s in drawn if s.learner == "plain")
+    controlled = next(s for s in drawn if s.schedule.get("control") == "learned")
+    assert Strategy.from_json(json.loads(json.dumps(controlled.to_json()))) == controlled
+    assert controlled.describe().endswith("control=learned")
+    assert "control" not in Strategy("network", {}, {}, {"kind": "decay", "control": "none"}).describe()
+
+
+def test_hashes_of_strategies_without_control_are_as_ever():
+    assert Strategy("mlp", {"depth": 2}, {"kind": "all"}, {"kind": "constant"}).hash == "a8b29d7a56580bbf"

@@ -22,8 +22,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from gstar import __version__
+from gstar.control import get_controller
 from gstar.errors import GstarError
 from gstar.executors.limits import CrashedError, Limits, OutOfMemoryError, OutOfTimeError
+from gstar.fitting import Fitting
 from gstar.inputs import Inputs, from_arrays, to_arrays
 from gstar.learner import AbstractLearner, Pace, State, TrainingSpec, get_learner, register_learner
 from gstar.metric import METRICS, Metric, TaskKind
@@ -221,10 +223,7 @@ def fit_one(
     loss: str,
     deadline: float | None,
 ) -> tuple[State, Array]:
-    """Trains one model step by step and keeps the state that was best on the validation rows.
-
-    It looks at the validation rows as often as the learner says, and stops when as many steps as
-    its patience (or a fifth of the best number of steps, if more) brought nothing.
+    """Trains one model, under the control that its schedule names, and keeps what was best on the validation rows.
 
     Returns:
         The best state, and its predictions on the validation rows.
@@ -232,27 +231,14 @@ def fit_one(
     Raises:
         FloatingPointError: If predictions are not finite.
     """
-    assert spec.validation is not None
-    valid_inputs, valid_target = spec.validation
-    metric = METRICS[loss]
-    state = learner.init(inputs, target, spec)
-    best: tuple[float, State, Array] | None = None
-    while True:
-        state = learner.step(state, learner.steps_to_check(state), deadline)
-        prediction = learner.predict(state, valid_inputs)
-        if not np.all(np.isfinite(prediction)):
-            if best is None:
-                raise FloatingPointError(f"predictions are not finite after {state.steps} steps")
-            break
-        score = metric.score(valid_target, prediction)
-        if best is None or score > best[0]:
-            best = (score, learner.snapshot(state), prediction)
-        waited = state.steps - best[1].steps
-        in_vain = learner.patience is not None and waited > max(learner.patience, best[1].steps // 5)
-        out_of_time = deadline is not None and time.monotonic() >= deadline
-        if state.done or out_of_time or in_vain:
-            break
-    return best[1], best[2]
+    controller = get_controller(str(spec.schedule.get("control") or "none")) if learner.handles_control else None
+    fitting = Fitting.start(learner, inputs, target, spec, loss=loss, deadline=deadline)
+    while not fitting.ended:
+        fitting.look()
+        if controller is not None and fitting.is_due:
+            fitting.decide(controller.decide(fitting.observe())[0])
+    assert fitting.best is not None
+    return fitting.best.state, fitting.best.prediction
 
 
 def _peak_memory_mb() -> float:

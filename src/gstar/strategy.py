@@ -73,6 +73,11 @@ exponential decay to a final factor; a cosine that restarts (warm restarts); one
 and down; drops at even intervals; constant while the weights are averaged (schedule-free; other learners
 than networks do not average). `warm_up` is the share of the training over which the rate first rises."""
 
+CONTROL_SPACE: Final = Space({"control": Categorical(("none", "learned"))})
+"""What decides during a training of a learner with `handles_control`: nothing, or the controller in the package.
+It is part of the schedule, and may be left out, which means none. Instead of "learned", the path of a file that
+`gstar.control.Controller.save` wrote may stand there; a space with such a choice is made with `Categorical`."""
+
 
 @dataclass(frozen=True)
 class Strategy:
@@ -82,7 +87,8 @@ class Strategy:
         learner: Name of the learner.
         configuration: A point of the learner's space.
         selection: A point of `SELECTION_SPACE`, or of `PACED_SELECTION_SPACE` for a learner with `handles_pace`.
-        schedule: A point of `SCHEDULE_SPACE`, or empty for a learner without a learning rate.
+        schedule: A point of `SCHEDULE_SPACE`, or empty for a learner without a learning rate; with a point of
+            `CONTROL_SPACE`, or not, for a learner with `handles_control`.
 
     Example:
         >>> a = Strategy("linear", {"alpha": 1.0})
@@ -158,7 +164,9 @@ class Strategy:
         if rows.get("kind", "all") != "all" or "pace" in rows:
             parts.append("rows=" + ",".join(f"{v}" for v in rows.values()))
         if self.schedule.get("kind", "constant") != "constant":
-            parts.append("rate=" + ",".join(f"{v}" for v in self.schedule.values()))
+            parts.append("rate=" + ",".join(f"{v}" for k, v in self.schedule.items() if k != "control"))
+        if self.schedule.get("control", "none") != "none":
+            parts.append(f"control={self.schedule['control']}")
         return " ".join(parts)
 
 
@@ -167,6 +175,7 @@ def strategy_space(
     *,
     scheduled: frozenset[str] = frozenset(),
     paced: frozenset[str] = frozenset(),
+    controlled: frozenset[str] = frozenset(),
     default: str | None = None,
 ) -> Space:
     """Joins learners, data selection and schedule into one tree.
@@ -175,6 +184,7 @@ def strategy_space(
         learners: Name to configuration space.
         scheduled: The learners that have a learning rate; `schedule` is on only for them.
         paced: The learners that train by mini-batches; `selection.pace` is on only for them.
+        controlled: The learners that a controller may change on the way; `schedule.control` is on only for them.
         default: The learner a newcomer should start with; the first one if not given.
 
     Returns:
@@ -189,6 +199,7 @@ def strategy_space(
         ("selection", SELECTION_SPACE, frozenset(learners)),
         ("selection", PACE_SPACE, paced),
         ("schedule", SCHEDULE_SPACE, scheduled),
+        ("schedule", CONTROL_SPACE, controlled),
     ):
         having = tuple(name for name in learners if name in names)
         for name, parameter in space.parameters.items() if having else ():

@@ -96,7 +96,7 @@ def is_valid(strategy: Strategy, learners: Mapping[str, LearnerFacts]) -> bool:
         learner.space.validate(strategy.configuration)
         selection_space(learner).validate(strategy.selection)
         if learner.has_schedule:
-            SCHEDULE_SPACE.validate(strategy.schedule)
+            SCHEDULE_SPACE.validate({k: v for k, v in strategy.schedule.items() if k != "control"})
     except UsageError:
         return False
     return True

@@ -1,0 +1,394 @@
+"""Does a controller that decides during training pay, and where?
+
+    python benchmarks/controller.py collect DATA --budget 15m    # tables of branches on meta-train tasks; resumes
+    python benchmarks/controller.py learn                         # the controller, from the table
+    python benchmarks/controller.py compare DATA --budget 10m    # on meta-test tasks, 5 seeds; resumes
+    python benchmarks/controller.py report                        # what came of it, with intervals over tasks
+
+DATA holds images/, sequences/ and tasks/ with manifest.csv. Tasks of one family are on one side of the split only.
+Each task comes in four conditions: clean; 20, 30 or 40 % wrong labels on support and validation rows; 50 rows of
+the other classes for each of the rarest; a third of the epochs. Query rows keep true labels and all their classes.
+Rewards are shares of the way from a constant prediction (0) to a perfect one (1), in the task's own metric.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from meta_training import image_tasks, sequence_tasks
+
+from gstar.branching import Branches, ControlSettings, branch, by_family, learn_controller, worth
+from gstar.control import DECISIONS, Controller, Decision, Observation
+from gstar.fitting import Fitting
+from gstar.learner import TrainingSpec, get_learner
+from gstar.metric import TaskKind
+from gstar.policies.candidates import make_strategy
+from gstar.reading import make_task
+from gstar.settings import read_duration_s
+from gstar.strategy import SCHEDULE_SPACE
+from gstar.task import Task
+
+RESULTS = Path(__file__).parent / "results"
+TABLE, RUNS, CONTROLLER = (RESULTS / f"controller_{name}" for name in ("table.jsonl", "runs.jsonl", "net.safetensors"))
+CONDITIONS = ("clean", "noise", "imbalance", "short")
+NETWORKS = {
+    "table": ("mlp", {"width": 32, "depth": 1, "embedding": "none", "epochs": 18}),
+    "images": ("cnn", {"width": 8, "depth": 2, "epochs": 15}),
+    "sequences": ("cnn", {"width": 8, "depth": 2, "epochs": 15}),
+}
+BASES = ("one_cycle", "constant")
+"""The schedules that a controller learns to act on, in turns."""
+SCHEDULES = ("constant", "cosine", "one_cycle", "step")
+SUPPORT, VALID, QUERY = 300, 100, 400
+STEP_PRICE = 0.01
+"""What the steps of a whole training cost, in units of the reward."""
+MAX_STEPS = 150
+"""Longer sequences take too long."""
+PATIENCE = 0.2
+"""Share of the planned steps without gain after which early stopping stops."""
+N_SEEDS = 5
+
+
+@dataclass(frozen=True)
+class Source:
+    """Is a task of one side of the split."""
+
+    task: Task
+    family: str
+    side: str
+
+
+def sources(data: Path) -> Iterator[Source]:
+    """Yields small tables, four tasks of images, and the sequences that are short."""
+    yield from (Source(*item) for item in table_tasks(data))
+    yield from (Source(*item) for item in image_tasks(data) if item[0].name.endswith("1"))
+    for task, family, side in sequence_tasks(data):
+        if task.inputs.steps.shape[1] <= MAX_STEPS:
+            yield Source(task, family, side)
+
+
+def table_tasks(data: Path) -> Iterator[tuple[Task, str, str]]:
+    """Yields small tables, one of each family, families on alternate sides; one of four is of values."""
+    with (data / "manifest.csv").open(encoding="utf-8") as file:
+        rows = [r for r in csv.DictReader(file) if 300 <= int(r["n_rows"]) <= 10_000 and int(r["n_features"]) <= 40]
+    found = {row["family"] or row["name"]: row for row in rows}
+    classes = [name for name in sorted(found) if found[name]["task"] != "regression"]
+    values = [name for name in sorted(found) if found[name]["task"] == "regression"]
+    for names, n in ((classes, 32), (values, 10)):
+        for i, name in enumerate(names[:: max(1, len(names) // n)][:n]):
+            row = found[name]
+            task = make_task(data / "tasks" / Path(row["file"]).name, target=row["target"], name=row["name"])
+            yield task, name, ("train", "test")[i % 2]
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Is a task in a condition, with a seed for rows and network: what is trained on, and what a training is worth."""
+
+    source: Source
+    condition: str
+    seed: int
+    parts: tuple
+    target: np.ndarray
+    epochs: int
+
+    @staticmethod
+    def of(source: Source, condition: str, seed: int) -> Episode | None:
+        """Makes an episode; None where the condition makes no sense for the task."""
+        task = source.task
+        rng = np.random.default_rng([zlib.crc32(task.name.encode()), CONDITIONS.index(condition), seed])
+        rows, target = rng.permutation(len(task)), task.target.copy()
+        n_query = min(QUERY, len(rows) // 3)
+        query, rest = rows[:n_query], rows[n_query:]
+        rest = _imbalanced(rest, task, rng) if condition == "imbalance" else rest
+        if rest is None:
+            return None
+        n_valid = min(VALID, len(rest) // 4)
+        valid, support = _stratified(rest, target, task.kind, n_valid, min(SUPPORT, len(rest) - n_valid))
+        if condition == "noise":
+            wrong = np.concatenate([support, valid])
+            wrong = rng.permutation(wrong)[: round((0.2, 0.3, 0.4)[seed % 3] * len(wrong))]
+            target[wrong] = _wrong(target[wrong], task, rng)
+        if task.kind.is_classification and len(np.unique(target[support])) < 2:
+            return None
+        epochs = int(NETWORKS[task.form][1]["epochs"]) // (3 if condition == "short" else 1)
+        return Episode(source, condition, seed, (support, valid, query), target, epochs)
+
+    def start(self, kind: str) -> Fitting:
+        """Prepares a training under a schedule."""
+        task, (support, valid, _) = self.source.task, self.parts
+        name, changes = NETWORKS[task.form]
+        learner = get_learner(name)
+        strategy = make_strategy(name, learner, {**changes, "epochs": self.epochs})
+        spec = TrainingSpec(
+            task.kind,
+            task.n_classes,
+            strategy.configuration,
+            SCHEDULE_SPACE.complete({"kind": kind}),
+            seed=self.seed,
+            validation=(task.inputs.take(valid), self.target[valid]),
+        )
+        loss = "log_loss" if task.kind.is_classification else "rmse"
+        return Fitting.start(learner, task.inputs.take(support), self.target[support], spec, loss=loss)
+
+    def reward(self, fitting: Fitting, *, price: float = STEP_PRICE) -> float:
+        """Returns what a training is worth: its best state on the query rows, less the price of its steps."""
+        task, (support, _, query) = self.source.task, self.parts
+        metric, truth = task.metric, task.target[query]
+        if task.kind.is_classification:
+            constant = np.tile(
+                np.bincount(task.target[support], minlength=task.n_classes) / len(support), (len(query), 1)
+            )
+        else:
+            constant = np.full(len(query), task.target[support].mean())
+        zero = metric.score(truth, constant)
+        score = metric.score(truth, fitting.learner.predict(fitting.best.state, task.inputs.take(query)))
+        return float(np.clip((score - zero) / (metric.best - zero), -1, 1)) - price * fitting.progress
+
+
+def _imbalanced(rows: np.ndarray, task: Task, rng: np.random.Generator) -> np.ndarray | None:
+    """Returns rows of which one in 51 is of the rarest class, at least six of it; None if there are too few."""
+    if not task.kind.is_classification:
+        return None
+    target = task.target
+    found, counts = np.unique(target[rows], return_counts=True)
+    few = found[np.argmin(counts)]
+    others = rows[target[rows] != few][: SUPPORT + VALID]
+    n = max(6, round(len(others) / 50))
+    mine = rows[target[rows] == few][:n]
+    return None if len(others) < 200 or len(mine) < 6 else rng.permutation(np.concatenate([others, mine]))
+
+
+def _wrong(target: np.ndarray, task: Task, rng: np.random.Generator) -> np.ndarray:
+    """Returns other classes; values change places."""
+    if not task.kind.is_classification:
+        return rng.permutation(target)
+    return (target + rng.integers(1, task.n_classes, len(target))) % task.n_classes
+
+
+def _stratified(rows, target, kind: TaskKind, n_valid: int, n_support: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts rows in two parts with about the same share of each class."""
+    order = rows if not kind.is_classification else rows[np.argsort(target[rows], kind="stable")]
+    every = np.zeros(len(order), bool)
+    every[np.linspace(0, len(order) - 1, n_valid).round().astype(int)] = True
+    rest = order[~every]
+    return order[every], rest[np.linspace(0, len(rest) - 1, n_support).round().astype(int)]
+
+
+def collect(data: Path, budget_s: float) -> None:
+    """Branches trainings of meta-train tasks; what is in the file already is not done again. Seconds are of the CPU."""
+    done = {tuple(r["run"]) for r in read(TABLE)}
+    begin, number = time.process_time(), 0
+    tasks = [s for s in sources(data) if s.side == "train"]
+    with TABLE.open("a", encoding="utf-8") as out:
+        for seed in range(N_SEEDS):
+            for i, source in enumerate(_mixed(tasks)):
+                for j, condition in enumerate(CONDITIONS):
+                    base = BASES[(seed + i + j) % len(BASES)]
+                    run = (source.task.name, condition, seed, base)
+                    if run in done:
+                        continue
+                    if time.process_time() - begin > budget_s:
+                        return
+                    episode = Episode.of(source, condition, seed)
+                    if episode is None:
+                        continue
+                    try:
+                        rows = branch(episode.start(base), episode.reward, rng=np.random.default_rng(seed))
+                    except FloatingPointError:
+                        continue
+                    for row in rows:
+                        line = {
+                            "run": run,
+                            "family": source.family,
+                            "seen": {k: round(v, 5) for k, v in row.observation.to_json().items()},
+                            "rewards": [round(v, 5) for v in row.rewards],
+                            "before": row.before,
+                        }
+                        out.write(json.dumps(line) + "\n")
+                    out.flush()
+                    number += 1
+                    spent = time.process_time() - begin
+                    print(f"{number} {run}: {len(rows)} states, {spent:.0f} s so far", file=sys.stderr, flush=True)
+
+
+def _mixed(tasks: list[Source]) -> list[Source]:
+    """Returns tasks in an order that mixes their forms."""
+    return [tasks[i] for i in np.random.default_rng(1).permutation(len(tasks))]
+
+
+def read(file: Path) -> list[dict]:
+    if not file.exists():
+        return []
+    with file.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def table() -> tuple[list[Branches], list[dict]]:
+    lines = read(TABLE)
+    rows = [Branches(Observation.of_json(r["seen"]), tuple(r["rewards"]), tuple(r["before"])) for r in lines]
+    return rows, lines
+
+
+def learn() -> None:
+    """Chooses the weight of the divergence by families held out, and learns from all of the table."""
+    rows, lines = table()
+    families = [r["family"] for r in lines]
+    found = {}
+    for kl in (0.003, 0.01, 0.03, 0.1):
+        gains = np.zeros(len(rows))
+        for fit, held in by_family(families, 5):
+            controller = learn_controller([rows[i] for i in fit], ControlSettings(kl=kl))
+            gains[held] = worth(controller, [rows[i] for i in held])
+        found[kl] = gains
+        print(f"kl {kl}: gain of a decision over going on, families held out: {_interval(gains, families)}")
+    best = max(found, key=lambda kl: found[kl].mean())
+    conditions = [r["run"][1] for r in lines]
+    for condition in CONDITIONS:
+        mine = [i for i, c in enumerate(conditions) if c == condition]
+        print(
+            f"  kl {best}, {condition}: {_interval(found[best][mine], [families[i] for i in mine])}, {len(mine)} states"
+        )
+    rewards = np.array([r.rewards for r in rows])
+    for j, decision in enumerate(DECISIONS):
+        by = {c: (rewards[:, j] - rewards[:, 0])[[k == c for k in conditions]].mean() for c in CONDITIONS}
+        print(f"  always {decision.name}: " + ", ".join(f"{c} {v:+.4f}" for c, v in by.items()))
+    print(f"  best decision of each row, known only afterwards: {(rewards.max(axis=1) - rewards[:, 0]).mean():+.4f}")
+    controller = learn_controller(rows, ControlSettings(kl=best, about={"families": len(set(families))}))
+    controller.save(CONTROLLER)
+    chosen = [controller.decide(r.observation)[0].name for r in rows]
+    print(f"  decides: { ({d.name: chosen.count(d.name) for d in DECISIONS}) } on {len(rows)} states")
+
+
+def _interval(values: np.ndarray, families: list[str]) -> str:
+    """Returns the mean over families with a 95 % bootstrap interval over them."""
+    by_name = [values[[f == name for f in families]].mean() for name in sorted(set(families))]
+    rng = np.random.default_rng(0)
+    means = np.array([rng.choice(by_name, len(by_name)).mean() for _ in range(2000)])
+    return f"{np.mean(by_name):+.4f} ({np.quantile(means, 0.025):+.4f} to {np.quantile(means, 0.975):+.4f})"
+
+
+Decide = Callable[[Fitting], Decision]
+
+
+def train(episode: Episode, kind: str, decide: Decide | None = None) -> dict[str, dict]:
+    """Trains once; returns rewards without the price of steps, and shares of the planned steps.
+
+    Under a constant rate it says as well what early stopping would have left.
+    """
+    fitting, found, taken = episode.start(kind), {}, []
+    while not fitting.ended:
+        fitting.look()
+        if decide is not None and fitting.is_due:
+            taken.append(decide(fitting))
+            fitting.decide(taken[-1])
+        waited = fitting.progress - fitting.best.progress
+        if kind == "constant" and decide is None and "early_stopping" not in found and waited > PATIENCE:
+            found["early_stopping"] = {"reward": episode.reward(fitting, price=0.0), "steps": fitting.progress}
+    end = {"reward": episode.reward(fitting, price=0.0), "steps": fitting.progress}
+    if kind == "constant" and decide is None:
+        found.setdefault("early_stopping", end)
+    name = kind if decide is None else f"{kind}+control"
+    return found | {name: end | ({"decided": [d.name for d in taken]} if decide else {})}
+
+
+def compare(data: Path, budget_s: float) -> None:
+    """Trains meta-test tasks by every method on the same rows and from the same weights; meta-train tasks by schedules.
+
+    The controller takes part once it has been learned.
+    """
+    methods: dict[str, tuple[str, Decide | None]] = {kind: (kind, None) for kind in SCHEDULES}
+    if CONTROLLER.exists():
+        controller = Controller.load(CONTROLLER)
+        for base in BASES:
+            methods[f"{base}+control"] = (base, lambda fitting: controller.decide(fitting.observe())[0])
+    done = {(r["task"], r["condition"], r["seed"], r["method"]) for r in read(RUNS)}
+    begin, tasks = time.process_time(), _mixed(list(sources(data)))
+    with RUNS.open("a", encoding="utf-8") as out:
+        for seed in range(N_SEEDS):
+            for source in tasks:
+                if source.side == "train" and seed > 0:
+                    continue
+                for condition in CONDITIONS:
+                    todo = {m: v for m, v in methods.items() if (source.task.name, condition, seed, m) not in done}
+                    if source.side == "train":
+                        todo = {m: v for m, v in todo.items() if v[1] is None}
+                    if not todo or (episode := Episode.of(source, condition, seed)) is None:
+                        continue
+                    if time.process_time() - begin > budget_s:
+                        return
+                    for kind, decide in todo.values():
+                        for method, result in train(episode, kind, decide).items():
+                            line: dict = {"task": source.task.name, "family": source.family, "side": source.side}
+                            line |= {"condition": condition, "seed": seed, "method": method}
+                            out.write(json.dumps(line | result) + "\n")
+                    out.flush()
+            print(f"seed {seed} done, {time.process_time() - begin:.0f} s", file=sys.stderr, flush=True)
+
+
+def report() -> None:
+    """Prints the table of methods, and the controller's gains with intervals over tasks."""
+    lines = read(RUNS)
+    mean: dict[tuple, dict[str, dict]] = {}
+    for r in lines:
+        mean.setdefault((r["side"], r["condition"], r["task"], r["seed"]), {})[r["method"]] = r
+    methods = [*SCHEDULES, "early_stopping", *(f"{base}+control" for base in BASES)]
+    chosen = max(SCHEDULES, key=lambda m: _mean(mean, "train", CONDITIONS, m))
+    by_condition = {c: max(SCHEDULES, key=lambda m: _mean(mean, "train", (c,), m)) for c in CONDITIONS}
+    print(f"best fixed schedule of the meta-train tasks: {chosen}; by condition: {by_condition}\n")
+    print("| condition | tasks, runs | " + " | ".join(methods) + " |\n|" + "---|" * (len(methods) + 2))
+    for c in CONDITIONS:
+        whole = {k: v for k, v in mean.items() if k[:2] == ("test", c) and set(methods) <= set(v)}
+        cells = [f"{np.mean([v[m]['reward'] for v in whole.values()]):.4f}" for m in methods]
+        print(f"| {c} | {len({k[2] for k in whole})}, {len(whole)} | " + " | ".join(cells) + " |")
+    print("\n| condition | controller | less best fixed | less cosine | less early stopping | less its base | steps |")
+    print("|---|---|---|---|---|---|---|")
+    for c in CONDITIONS:
+        whole = {k: v for k, v in mean.items() if k[:2] == ("test", c) and set(methods) <= set(v)}
+        for base in BASES:
+            m = f"{base}+control"
+            others = (chosen, "cosine", "early_stopping", base)
+            cells = [
+                _interval(
+                    np.array([v[m]["reward"] - v[other]["reward"] for v in whole.values()]),
+                    [v[m]["family"] for v in whole.values()],
+                )
+                for other in others
+            ]
+            steps = np.mean([v[m]["steps"] for v in whole.values()])
+            print(f"| {c} | {m} | " + " | ".join(cells) + f" | {steps:.2f} |")
+
+
+def _mean(found: dict[tuple, dict[str, dict]], side: str, conditions: tuple[str, ...], method: str) -> float:
+    return float(
+        np.mean([v[method]["reward"] for k, v in found.items() if k[0] == side and k[1] in conditions and method in v])
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("collect", "learn", "compare", "report"))
+    parser.add_argument("data", nargs="?", type=Path)
+    parser.add_argument("--budget", default="15m")
+    given = parser.parse_args()
+    if given.what == "collect":
+        collect(given.data, read_duration_s(given.budget))
+    elif given.what == "learn":
+        learn()
+    elif given.what == "compare":
+        compare(given.data, read_duration_s(given.budget))
+    else:
+        report()
+
+
+if __name__ == "__main__":
+    main()
