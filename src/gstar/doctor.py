@@ -34,8 +34,12 @@ LIBRARIES: Final = {
     "skops": "",
     "xgboost-cpu": "boost",
     "catboost": "boost",
+    "torch": "deep",
     "polars": "frames",
     "pyarrow": "frames",
+    "pillow": "images",
+    "matplotlib": "plots",
+    "psycopg": "postgres",
 }
 """Libraries that matter, and the extra that brings those that are optional."""
 

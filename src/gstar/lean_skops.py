@@ -1,26 +1,41 @@
-"""`skops.io`, imported without the array libraries that nothing here needs.
+"""`skops.io`, without what makes it slow: array libraries that nothing here needs, and indentation.
 
 When skops is imported it walks through all of scikit-learn, which includes adapters that import
 torch, dask and cupy where they are installed: 2 s and 150 MB in every new process. While it walks, they are
-hidden; whoever wants them later imports them as ever.
+hidden, as if they were not installed; whoever wants them later imports them as ever.
+
+What it saves is JSON in a zip file. It asks for lines and indentation, for which `json` has no fast path:
+half the time of a short training went into that.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, Final
 
-HIDDEN: Final = ("torch", "dask", "dask.array", "cupy")
+HIDDEN: Final = ("torch", "dask", "cupy")
 
-_hidden: Final = [name for name in HIDDEN if name not in sys.modules]
-_modules: Final[dict[str, Any]] = sys.modules
-for _name in _hidden:
-    _modules[_name] = None
+
+class _Hider:
+    """Says of every hidden library that it is not installed; scipy takes a None in `sys.modules` for a module."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> None:
+        """Is called by every import, first of all finders."""
+        if name in HIDDEN:
+            raise ModuleNotFoundError(f"No module named {name!r}, while skops is imported", name=name)
+
+
+_hider: Final = _Hider()
+sys.meta_path.insert(0, _hider)
 try:
-    from skops.io import dumps, get_untrusted_types, loads
+    from skops.io import _persist, dumps, get_untrusted_types, loads
     from skops.io.exceptions import UntrustedTypesFoundException
 finally:
-    for _name in _hidden:
-        del _modules[_name]
+    sys.meta_path.remove(_hider)
+
+_persist.json = SimpleNamespace(dumps=lambda state, **_: json.dumps(state, separators=(",", ":")), loads=json.loads)
 
 __all__ = ["UntrustedTypesFoundException", "dumps", "get_untrusted_types", "loads"]

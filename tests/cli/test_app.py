@@ -26,7 +26,7 @@ def test_help_names_all_commands(gstar, flags):
     ("arguments", "message"),
     [
         (("fti", "x.csv"), "No such command 'fti'. Did you mean 'fit'? See: gstar --help"),
-        (("fit", "x.csv"), "Missing option '--target'. See: gstar fit --help"),
+        (("predict", "m.gstar"), "Missing argument 'DATA'. See: gstar predict --help"),
         (("fit",), "Missing argument 'DATA'. See: gstar fit --help"),
         (("runs", "remove"), "No such command 'remove'. See: gstar runs --help"),
         (("fit", "x.csv", "--target", "y", "--bugdet", "5s"), "--budget"),

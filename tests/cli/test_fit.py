@@ -135,6 +135,13 @@ def test_what_is_wrong_is_said_before_the_work(gstar, place, flags, code, messag
     assert path.read_text() == before
 
 
+def test_a_table_needs_the_name_of_its_target(gstar, place):
+    table(place / "train.csv")
+    outcome = gstar("fit", "train.csv", *FIT)
+    assert outcome.code == 2
+    assert "Expected y or the name of the target's column, one of" in outcome.error
+
+
 def test_hostile_names_are_harmless(gstar, place):
     path = table(place / "train.csv")
     path.write_text(path.read_text().replace("size", "\x1b]0;owned\x07size").replace("yes", "\x1b[31m[red]yes"))

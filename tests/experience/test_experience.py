@@ -37,6 +37,20 @@ class TestOff(ExperienceContract):
         return lambda: Experience.open(mode="off")
 
 
+class TestServer(ExperienceContract):
+    @pytest.fixture
+    def experience_factory(self, server_place: str) -> ExperienceFactory:
+        return lambda: Experience.open(server_place)
+
+
+class TestFrozenServer(ExperienceContract):
+    @pytest.fixture
+    def experience_factory(self, server_place: str) -> ExperienceFactory:
+        with Experience.open(server_place) as experience:
+            filled(experience, n_tasks=1)
+        return lambda: Experience.open(server_place, mode="frozen")
+
+
 class TestFrozenOverNothing(ExperienceContract):
     @pytest.fixture
     def experience_factory(self, place: Path) -> ExperienceFactory:
@@ -173,13 +187,17 @@ def test_modes_and_urls_are_checked(tmp_path: Path):
             Experience.open(url)
 
 
-def test_a_server_needs_its_driver_and_hides_its_password():
-    pytest.importorskip("sqlalchemy")
-    try:
-        import psycopg  # noqa: F401
-    except ImportError:
-        with pytest.raises(MissingExtraError, match=r"postgresql.*ann:\*\*\*@host/db needs psycopg"):
-            Experience.open("postgresql://ann:secret@host/db")
+def test_a_server_needs_its_driver_and_hides_its_password(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtraError, match=r"ann:\*\*\*@host/db needs psycopg; .* 'gstar\[postgres\]'"):
+        Experience.open("postgresql://ann:secret@host/db")
+
+
+def test_a_server_that_does_not_answer_is_named():
+    pytest.importorskip("psycopg")
+    with pytest.raises(StorageError, match=r"ann:\*\*\*@localhost:1/db cannot be used: .*refused") as caught:
+        Experience.open("postgresql://ann:secret@localhost:1/db")
+    assert "secret" not in str(caught.value)
 
 
 def test_the_default_place_is_asked_for(place: Path, monkeypatch: pytest.MonkeyPatch):

@@ -52,6 +52,26 @@ def test_all_steps_lead_to_the_tables_of_today():
     assert set(layout(new)) == set(tables.metadata.tables)
 
 
+def test_an_old_server_becomes_a_new_one(server_place: str, old_file: Path):
+    engine = sa.create_engine(server_place, poolclass=sa.NullPool)
+    with engine.connect() as connection, sa.create_engine(f"sqlite:///{old_file}").connect() as old:
+        run_steps(connection, "0001")
+        for name in KEPT:
+            rows = [dict(row._mapping) for row in old.execute(sa.text(f"SELECT * FROM {name} ORDER BY id"))]
+            connection.execute(sa.insert(tables.metadata.tables[name]), rows)
+        connection.commit()
+    old.engine.dispose()
+    with pytest.raises(StorageError, match=r"older schema 0001\. Use it once with --experience on"):
+        Experience.open(server_place, mode="frozen")
+    with Experience.open(server_place) as experience, Experience.open(old_file) as file_experience:
+        assert experience.check() == []
+        status = experience.status()
+        assert (status.schema, status.tasks, status.runs, status.trials) == (file.SCHEMA, 3, 4, 15)
+        ours, theirs = (e.records(KIND).scores for e in (experience, file_experience))
+        assert ours == pytest.approx(theirs, nan_ok=True)
+    assert set(layout(engine)) == set(tables.metadata.tables)
+
+
 def test_an_old_file_becomes_a_new_one(old_file: Path):
     before = contents(old_file)
     with Experience.open(old_file) as experience:

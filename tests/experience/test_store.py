@@ -299,3 +299,59 @@ def test_what_is_referred_to_cannot_go(place: Path):
         for table in (t.tasks, t.strategies, t.runs):
             with pytest.raises(StorageError, match="FOREIGN KEY constraint failed"):
                 experience._own.write("delete", lambda connection, table=table: connection.execute(sa.delete(table)))
+
+
+def test_many_processes_write_to_one_server(server_place: str, start_child, wait_for):
+    """All open it at once while it is empty, and write trials of the same strategies on the same task."""
+    task = toy_task(1)
+
+    def work() -> None:
+        with Experience.open(server_place) as experience:
+            run = begin(experience, task)
+            for n in range(6):
+                experience.append([toy_trial(task, run, n)])
+
+    assert [wait_for(pid) for pid in [start_child(work) for _ in range(4)]] == [0] * 4
+    with Experience.open(server_place) as experience:
+        assert experience.records(KIND).counts.sum() == 24
+        assert len(experience.records(KIND).strategies) == 6
+        assert experience.check() == []
+
+
+def test_a_forked_process_has_its_own_connection_to_a_server(server_place: str, in_child):
+    task = toy_task(1)
+    with Experience.open(server_place) as experience:
+        run = begin(experience, task)
+        assert in_child(lambda: experience.append([toy_trial(task, run, 0)])) == 0
+        experience.append([toy_trial(task, run, 1)])
+        assert [t.number for t in experience.trials(run=run)] == [0, 1]
+
+
+def test_nothing_half_written_stays_on_a_server(server_place: str, in_child, monkeypatch: pytest.MonkeyPatch):
+    task = toy_task(1)
+    with Experience.open(server_place) as experience:
+        run = begin(experience, task)
+        monkeypatch.setenv("GSTAR_FAILPOINT", "experience.append.before_commit:kill")
+        assert in_child(lambda: experience.append([toy_trial(task, run, 0)])) == -signal.SIGKILL
+        monkeypatch.delenv("GSTAR_FAILPOINT")
+        experience.append([toy_trial(task, run, 1)])
+        assert [t.number for t in experience.trials(run=run)] == [1]
+        assert experience.check() == []
+
+
+def test_a_server_may_restart_between_two_writes(server_place: str):
+    task = toy_task(1)
+    with Experience.open(server_place) as experience:
+        run = begin(experience, task)
+        with sa.create_engine(server_place, poolclass=sa.NullPool).connect() as other:
+            same_test = "pid <> pg_backend_pid() AND application_name = current_setting('application_name')"
+            other.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {same_test}")
+        experience.append([toy_trial(task, run, 0)])
+        assert len(experience.trials(run=run)) == 1
+
+
+def test_a_database_of_another_program_is_left_alone(server_place: str):
+    with sa.create_engine(server_place, poolclass=sa.NullPool).begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE customers (id INTEGER)")
+    with pytest.raises(StorageError, match=r"made by another program \(its tables: customers\)"):
+        Experience.open(server_place)

@@ -21,10 +21,10 @@ REWARDS = np.random.default_rng(1).random((len(CONTEXTS), len(POINTS))) + np.arr
 ROW = {str(c): i for i, c in enumerate(POINTS.configurations)}
 
 
-def rewards_of(configurations) -> np.ndarray:
-    """Returns ``(T, n)`` rewards of the strategies drawn for the three tasks."""
-    columns = np.array([ROW[str(c)] for c in configurations]).reshape(len(CONTEXTS), -1)
-    return np.take_along_axis(REWARDS, columns, axis=1)
+def rewards_of(configurations, copies: int = 1) -> np.ndarray:
+    """Returns ``(T * copies, n)`` rewards of the strategies drawn for the three tasks, each so many times."""
+    columns = np.array([ROW[str(c)] for c in configurations]).reshape(len(CONTEXTS) * copies, -1)
+    return np.take_along_axis(np.tile(REWARDS, (copies, 1)), columns, axis=1)
 
 
 def expected_reward(meta):
@@ -38,12 +38,12 @@ def exact_gradient(meta: np.ndarray = META) -> np.ndarray:
     return grad(expected_reward)(meta)
 
 
-def estimates(gradient: AbstractGradient, n: int, repeats: int, meta: np.ndarray = META) -> np.ndarray:
-    """Returns ``(repeats, W)`` independent estimates, the memory handed on from one to the next."""
-    memory, found = gradient.start(), []
+def estimates(gradient: AbstractGradient, n: int, repeats: int, copies: int = 1) -> np.ndarray:
+    """Returns ``(repeats, W)`` independent estimates from copies of all tasks, the memory handed on."""
+    memory, found, contexts = gradient.start(), [], np.tile(CONTEXTS, (copies, 1))
     for i in range(repeats):
-        draws = gradient.draw(G, meta, CONTEXTS, n, rng=np.random.default_rng([7, i]))
-        estimate = gradient.estimate(G, meta, draws, rewards_of(draws.points.configurations), memory)
+        draws = gradient.draw(G, META, contexts, n, rng=np.random.default_rng([7, i]))
+        estimate = gradient.estimate(G, META, draws, rewards_of(draws.points.configurations, copies), memory)
         memory = estimate.memory
         found.append(estimate.gradient)
     return np.array(found)

@@ -22,8 +22,9 @@ from tests.gradients.bandit import (
 )
 
 LEAVE_ONE_OUT = GRADIENTS["leave_one_out"]
-NEAR = META + 0.15 * np.random.default_rng(3).standard_normal(G.size)
-"""Meta-parameters so near that no importance weight is clipped."""
+RAW = np.arange(G.size) % G.map.raw_size
+NEAR = META + 0.15 * np.random.default_rng(3).standard_normal(G.size) * ~np.isin(RAW, [3, 4])
+"""Meta-parameters so near that no importance weight is clipped; the depth's tails would be, at any distance."""
 
 
 def drawn(n: int, seed: int, meta: np.ndarray = META) -> Draws:
@@ -49,12 +50,12 @@ def test_importance_weights_are_1_on_policy_and_clipped_off_it():
 
 
 def test_off_policy_estimates_are_unbiased_within_the_clip():
-    ratios = np.exp(G.log_prob(NEAR, CONTEXTS[:1], POINTS) - G.log_prob(META, CONTEXTS[:1], POINTS))
-    assert ratios.max() < IMPORTANCE_CLIP
+    for context in CONTEXTS[:, None]:
+        assert np.exp(G.log_prob(NEAR, context, POINTS) - G.log_prob(META, context, POINTS)).max() < IMPORTANCE_CLIP
     found = []
-    for i in range(1500):
-        draws = drawn(8, i)
-        rewards = rewards_of(draws.points.configurations)
+    for i in range(150):
+        draws = LEAVE_ONE_OUT.draw(G, META, np.tile(CONTEXTS, (16, 1)), 8, rng=np.random.default_rng(i))
+        rewards = rewards_of(draws.points.configurations, copies=16)
         found.append(LEAVE_ONE_OUT.estimate(G, NEAR, draws, rewards, np.zeros(0)).gradient)
     assert agree(np.array(found), exact_gradient(NEAR))
     assert not agree(np.array(found), exact_gradient(META)), "it is the gradient at the new place"

@@ -36,7 +36,11 @@ class ContextMap:
     @property
     def size(self) -> int:
         """The number of meta-parameters W."""
-        return self.raw_size + self._inner + (self.hidden or self.context_size) * self.raw_size
+        return self.raw_size + self._inner + self._features * self.raw_size
+
+    @property
+    def _features(self) -> int:
+        return (self.hidden or self.context_size) if self.context_size else 0
 
     @property
     def _inner(self) -> int:
@@ -56,5 +60,5 @@ class ContextMap:
         if self.hidden:
             inner = anp.reshape(meta[self.raw_size : self.raw_size + self._inner], (self.context_size + 1, self.hidden))
             features = anp.tanh(anp.dot(contexts, inner[:-1]) + inner[-1])
-        outer = anp.reshape(meta[self.raw_size + self._inner :], (self.hidden or self.context_size, self.raw_size))
+        outer = anp.reshape(meta[self.raw_size + self._inner :], (self._features, self.raw_size))
         return base + anp.dot(features, outer)

@@ -323,8 +323,7 @@ def _open_layers(place: str, mode: str) -> tuple[list[Store], str]:
     """Returns the layers at a place, and why they do not keep what is new although they should."""
     if place.startswith(("postgresql:", "postgresql+")):
         url = sa.make_url(place).set(drivername="postgresql+psycopg")
-        store = open_server(url)
-        store.writable = mode == "on"
+        store = open_server(url, read_only=mode == "frozen")
         return ([store] if mode == "on" else [store, open_memory()]), ""
     if mode == "frozen":
         with file.as_storage_errors(place):

@@ -29,6 +29,10 @@ SCHEMA: Final = "0002"
 CHECKED_BYTES: Final = 8_000_000
 """Files up to this size are looked through when opened (20 ms); larger ones by `check`."""
 
+_SERVER_LOCK: Final = 0x67737461
+"""The number of the lock that writers hold on a server; it counts in one database only."""
+_SERVER_BUSY: Final = ("55P03", "40001", "40P01")
+"""What PostgreSQL says of a lock that was waited for in vain, and of two that waited for each other."""
 _MAGIC: Final = b"SQLite format 3\x00"
 _WAL_SAFE_SINCE: Final = (3, 51, 3)
 
@@ -73,13 +77,24 @@ def engine_on(path: Path | None, *, read_only: bool = False) -> sa.Engine:
     return sa.create_engine("sqlite://", creator=lambda: connect(path, read_only=read_only), poolclass=StaticPool)
 
 
+def begin_writing(connection: sa.Connection) -> None:
+    """Begins a transaction that holds off all other writers to its end."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_S:g}s'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SERVER_LOCK})")
+
+
 def lay_out(engine: sa.Engine) -> None:
-    """Creates all tables of the newest schema, in one transaction."""
-    with engine.begin() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    """Creates all tables of the newest schema, in one transaction, unless another process was faster."""
+    with engine.connect() as connection:
+        begin_writing(connection)
+        if sa.inspect(connection).has_table(tables.VERSION_TABLE):
+            return
         tables.metadata.create_all(connection)
         connection.execute(sa.insert(tables.schema_version).values(version_num=SCHEMA))
+        connection.commit()
 
 
 def create(path: Path) -> bool:
@@ -213,11 +228,18 @@ def as_storage_errors(place: str) -> Iterator[None]:
 
 def is_busy(error: sa.exc.DBAPIError) -> bool:
     """Tells whether another process was in the way, so that trying again makes sense."""
-    return str(getattr(error.orig, "sqlite_errorname", "")).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    return _name(error.orig or error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def _name(error: BaseException) -> str:
+    """Returns SQLite's name of an error, also if a server said the same in its own words."""
+    if str(getattr(error, "sqlstate", "")) in _SERVER_BUSY:
+        return "SQLITE_BUSY"
+    return str(getattr(error, "sqlite_errorname", "")) or type(error).__name__
 
 
 def _explained(place: str, error: BaseException) -> StorageError:
-    name = str(getattr(error, "sqlite_errorname", "")) or type(error).__name__
+    name = _name(error)
     for start, says in (
         ("SQLITE_BUSY", f"{place} has been in use by another process for more than {BUSY_S:g} s. Try again."),
         ("SQLITE_FULL", f"There is no space left for {place}. Free some, or set GSTAR_EXPERIENCE to another disk."),

@@ -32,7 +32,7 @@ def migrate(engine: sa.Engine, path: Path | None, place: str) -> Path | None:
         place: Its name for messages.
     """
     with engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        file.begin_writing(connection)
         version = file.schema_of(connection, place)
         if version == file.SCHEMA:  # another process was faster
             return None

@@ -1,8 +1,8 @@
 """One place where experience is kept: a file, memory, or a server.
 
 Reads see one consistent state. Every write is one transaction that holds the write lock
-from its first statement (``BEGIN IMMEDIATE``): a deferred one fails in most cases when
-several processes write. One connection per process, which never crosses a fork.
+from its first statement (``BEGIN IMMEDIATE``, on a server an advisory lock): a deferred one
+fails in most cases when several processes write. One connection per process, which never crosses a fork.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class Store:
         with file.as_storage_errors(self.place), self._own(), self.engine.connect() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN")
+            else:
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
 
     def write(self, name: str, work: Callable[[sa.Connection], _Result]) -> _Result:
@@ -98,8 +100,7 @@ class Store:
 
     def _write_once(self, name: str, work: Callable[[sa.Connection], _Result]) -> _Result:
         with self._own(), self.engine.connect() as connection:
-            if self.is_sqlite:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            file.begin_writing(connection)
             failpoint(f"experience.{name}.begin")
             result = work(connection)
             failpoint(f"experience.{name}.before_commit")
@@ -111,7 +112,8 @@ class Store:
     @contextlib.contextmanager
     def _own(self) -> Iterator[None]:
         """Lets one thread in, with a connection that this very process has opened."""
-        if self._pid != os.getpid() and self.path is not None:
+        in_memory = self.is_sqlite and self.path is None
+        if self._pid != os.getpid() and not in_memory:
             _OF_PARENTS.append(self.engine.pool)
             self.engine.dispose(close=False)
         if self._pid != os.getpid():
@@ -409,28 +411,34 @@ def open_memory() -> Store:
     return Store(engine, "memory")
 
 
-def open_server(url: sa.URL) -> Store:
-    """Opens a store on a database server, creating its tables if there are none.
+def open_server(url: sa.URL, *, read_only: bool = False) -> Store:
+    """Opens a store on a database server: makes its tables if there are none, and migrates an older schema.
 
     Raises:
         MissingExtraError: If its driver is not installed.
-        StorageError: If it cannot be reached or is not an experience.
+        StorageError: If it cannot be reached, is not an experience, or would have to be changed although it may not.
     """
     place = url.render_as_string(hide_password=True)
     try:
         engine = sa.create_engine(url, pool_pre_ping=True, pool_size=2)
     except ImportError as error:
         raise MissingExtraError(
-            f"{place} needs {error.name}; install it with: pip install 'psycopg[binary]'"
+            f"{place} needs {error.name or 'psycopg'}; install it with: pip install 'gstar[postgres]'"
         ) from error
     with file.as_storage_errors(place):
-        if not sa.inspect(engine).get_table_names():
-            file.lay_out(engine)
-        with engine.connect() as connection:
-            version = file.schema_of(connection, place)
-        if version != file.SCHEMA:
-            raise StorageError(f"{place} has schema {version}, this gstar needs {file.SCHEMA}. Use another database.")
-    return Store(engine, place)
+        try:
+            if not read_only and not sa.inspect(engine).get_table_names():
+                file.lay_out(engine)
+            with engine.connect() as connection:
+                version = file.schema_of(connection, place)
+            if version != file.SCHEMA and read_only:
+                raise StorageError(f"{place} has the older schema {version}. Use it once with --experience on.")
+            if version != file.SCHEMA:
+                migrate(engine, None, place)
+        except BaseException:
+            engine.dispose()
+            raise
+    return Store(engine, place, writable=not read_only)
 
 
 def strategy_ids(connection: sa.Connection, wanted: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -29,7 +29,7 @@ MAX_SIZE: Final = 100
 class Natural(AbstractGradient):
     """Solves Fisher x step = gradient, and gives the step length 1 in the Fisher metric.
 
-    A step of length r moves g by a divergence of r^2 / 2, however the meta-parameters are scaled and
+    A step of length r moves g by a divergence of r^2 / 2, or less where damping holds it back,
     however flat the rewards are. That is what a number's location and scale need: what is a small
     move for a broad distribution is a leap for a narrow one.
 

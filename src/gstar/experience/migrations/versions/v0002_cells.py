@@ -43,9 +43,10 @@ def upgrade() -> None:
 def _fill(connection: sa.Connection, task: int) -> None:
     totals = connection.execute(
         sa.text(
-            "SELECT metric, strategy, SUM(status = 'completed'), SUM(status <> 'completed'),"
-            " TOTAL(CASE WHEN status = 'completed' THEN score END),"
-            " TOTAL(CASE WHEN status = 'completed' THEN cost_s / folds END)"
+            "SELECT metric, strategy, SUM(CASE WHEN status = 'completed' THEN 1 ELSE 0 END),"
+            " SUM(CASE WHEN status = 'completed' THEN 0 ELSE 1 END),"
+            " SUM(CASE WHEN status = 'completed' THEN score ELSE 0.0 END),"
+            " SUM(CASE WHEN status = 'completed' THEN cost_s / folds ELSE 0.0 END)"
             " FROM trials WHERE task = :task GROUP BY metric, strategy ORDER BY metric, strategy"
         ),
         {"task": task},
