@@ -45,14 +45,22 @@ def test_allowance_follows_the_prediction_within_what_is_left():
 
 
 @pytest.mark.parametrize(
-    ("rows", "seconds_per_row", "expected"), [(1000, 1e-5, 8), (2000, 3e-4, 3), (2000, 1e-5, 5), (50_000, 1e-3, 1)]
+    ("rows", "seconds_per_row", "expected"), [(1000, 2e-4, 8), (2000, 4e-4, 3), (2000, 1e-5, 5), (50_000, 1e-3, 1)]
 )
 def test_folds_are_given_up_when_they_cost_too_much(rows, seconds_per_row, expected):
-    folds, fraction = fold_plan(task(rows), Budget(0, 10, None), learners(seconds_per_row), 2)
-    assert folds == expected
-    assert 0.1 <= fraction <= 0.2
+    plan = fold_plan(task(rows), Budget(0, 10, None), learners(seconds_per_row), 2)
+    assert plan.folds == expected
+    assert plan.repeats == 1
+    assert 0.1 <= plan.fraction <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("rows", "budget_s", "repeats"), [(200, 60, 1), (200, 400, 2), (200, 4000, 4), (2000, 4000, 1)]
+)
+def test_folds_are_repeated_where_rows_are_few_and_time_is_not(rows, budget_s, repeats):
+    assert fold_plan(task(rows), Budget(0, budget_s, None), learners(5e-3), 2).repeats == repeats
 
 
 def test_folds_do_not_depend_on_the_clock_when_runs_must_repeat():
     for rows, expected in ((5000, 5), (5001, 1)):
-        assert fold_plan(task(rows), Budget(0, None, 10), learners(1e9), 7)[0] == expected
+        assert fold_plan(task(rows), Budget(0, None, 10), learners(1e9), 7).folds == expected

@@ -75,3 +75,16 @@ def test_the_seed_decides():
     plans = [plan_folds(make(target), folds=3, fraction=0.2, seed=seed) for seed in (1, 1, 2)]
     assert all(np.array_equal(a[1], b[1]) for a, b in zip(plans[0], plans[1], strict=True))
     assert not all(np.array_equal(a[1], b[1]) for a, b in zip(plans[0], plans[2], strict=True))
+
+
+def test_repeats_split_the_rows_again_in_other_ways():
+    task = make(np.arange(40.0))
+    once = plan_folds(task, folds=4, fraction=0.2, seed=3)
+    thrice = plan_folds(task, folds=4, fraction=0.2, seed=3, repeats=3)
+    assert len(thrice) == 12
+    for (train, valid), (same_train, same_valid) in zip(once, thrice, strict=False):
+        np.testing.assert_array_equal(train, same_train)
+        np.testing.assert_array_equal(valid, same_valid)
+    rounds = [[valid for _, valid in thrice[i : i + 4]] for i in (0, 4, 8)]
+    assert all(sorted(np.concatenate(parts)) == list(range(40)) for parts in rounds)
+    assert len({tuple(map(tuple, parts)) for parts in rounds}) == 3

@@ -60,7 +60,7 @@ def recommend(
     usable = {name: learner for name, learner in fitting.items() if not learners or name in learners}
     if not usable:
         raise UsageError(f"None of the learners {list(learners)} fits a {task.kind} task; these do: {list(fitting)}.")
-    folds, _ = fold_plan(task, Budget(time.monotonic(), budget_s, None), usable, cores())
+    plan = fold_plan(task, Budget(time.monotonic(), budget_s, None), usable, cores())
     context = Context(
         task.fingerprint,
         task.kind,
@@ -72,7 +72,7 @@ def recommend(
         compute(task),
         tuple(name for name in usable if name != "constant"),
         budget_left_s=budget_s,
-        folds=folds,
+        folds=plan.folds * plan.repeats,
         cores=cores(),
         has_order=task.order is not None,
     )

@@ -13,8 +13,13 @@ import numpy as np
 from gstar.learner import AbstractLearner
 from gstar.task import Task
 
-FEW_TRIALS: Final = 8
+FEW_TRIALS: Final = 6
 """A search should afford about this many trials; folds are given up before that."""
+MANY_TRIALS: Final = 40
+"""Folds are repeated if a search still affords about this many trials."""
+FEW_ROWS: Final = 1500
+"""Up to here there are more folds, and they may be repeated."""
+MOST_REPEATS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -55,31 +60,45 @@ class Budget:
         return self.seconds is None
 
 
-def fold_plan(task: Task, budget: Budget, learners: Mapping[str, AbstractLearner], n_workers: int) -> tuple[int, float]:
+@dataclass(frozen=True)
+class FoldPlan:
+    """Is how rows are split into those that train and those that validate.
+
+    Args:
+        folds: Parts of the rows, each of which validates once; 1: hold-out.
+        fraction: Share of the rows that a hold-out validates on.
+        repeats: How often all of it is done again with other parts.
+    """
+
+    folds: int
+    fraction: float
+    repeats: int = 1
+
+
+def fold_plan(task: Task, budget: Budget, learners: Mapping[str, AbstractLearner], n_workers: int) -> FoldPlan:
     """Chooses cross-validation where it can be afforded, else hold-out.
 
     Folds use every row for validation and average several models; they cost as many
-    trainings. The choice depends on the sizes and the budget alone, not on the clock.
+    trainings. Where rows are few and time is not, they are repeated: luck in the validation
+    averages out, and so do the models. The choice depends on the sizes and the budget alone, not on the clock.
 
     Args:
         task: The task.
         budget: What may be spent.
-        learners: Those that may be used; the dearest half decides what a trial costs.
+        learners: Those that may be used; the dearest quarter decides what a trial costs.
         n_workers: Trials side by side.
-
-    Returns:
-        The number of folds (1: hold-out) and the share of rows that a hold-out validates on.
     """
     rows = len(task)
     fraction = float(np.clip(4000 / rows, 0.1, 0.2))
     if budget.seconds is None:
-        return (5 if rows <= 5000 else 1), fraction
+        return FoldPlan(5 if rows <= 5000 else 1, fraction)
     size = (rows, task.inputs.n_features, task.n_classes)
     costs = [learner.work(*size, learner.space.default()) for learner in learners.values()]
-    trial_s = float(np.quantile(costs, 0.75))
+    trainings = budget.seconds * n_workers / float(np.quantile(costs, 0.75))
     for folds in (8, 5, 3):
-        if folds == 8 and rows > 1500:
+        if folds == 8 and rows > FEW_ROWS:
             continue
-        if folds * trial_s * FEW_TRIALS <= budget.seconds * n_workers:
-            return folds, fraction
-    return 1, fraction
+        if folds * FEW_TRIALS <= trainings:
+            most = MOST_REPEATS if rows <= FEW_ROWS and task.order is None else 1
+            return FoldPlan(folds, fraction, int(np.clip(trainings / (folds * MANY_TRIALS), 1, most)))
+    return FoldPlan(1, fraction)

@@ -54,6 +54,10 @@ class LearnerFacts(Protocol):
         """Whether it has a learning rate that a schedule can move."""
 
     @property
+    def is_anytime(self) -> bool:
+        """Whether a training that its deadline cuts short leaves a model that is nearly as good."""
+
+    @property
     def handles_pace(self) -> bool:
         """Whether it trains by mini-batches, so that the order of the rows is part of a strategy."""
 

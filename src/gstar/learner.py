@@ -118,6 +118,8 @@ class AbstractLearner(ABC):
     """After how many steps without gain training is stopped; None: never, its schedule must run out."""
     handles_pace: ClassVar[bool] = False
     """Whether it trains by mini-batches, so that the order of the rows is part of a strategy."""
+    is_anytime: ClassVar[bool] = False
+    """Whether a training that its deadline cuts short leaves a model that is nearly as good."""
     handles_control: ClassVar[bool] = False
     """Whether `adjust` does anything, and its states tell `support_loss` and `progress`."""
     default_schedule: ClassVar[Mapping[str, Scalar]] = {}

@@ -162,14 +162,17 @@ def search(
     usable, plugins = _usable_learners(task, learners)
     experience = experience if experience is not None else Experience.open(mode="off")
     with _run_folder() as folder, _executor(workers) as (executor, n_workers):
+        repeats = 1
         if folds is None:
-            n_folds, fraction = fold_plan(task, budget, usable, max(1, n_workers))
-            folds = plan_folds(task, folds=n_folds, fraction=fraction, seed=seed)
+            plan = fold_plan(task, budget, usable, max(1, n_workers))
+            folds = plan_folds(task, folds=plan.folds, fraction=plan.fraction, seed=seed, repeats=plan.repeats)
+            repeats = plan.repeats
         (folder / "data").mkdir()
         task = _with_metric_that_is_defined(task, folds, seed)
         desk = _Desk(
             task,
             folds,
+            repeats,
             share(task, folds, folder / "data"),
             folder / "trials",
             executor,
@@ -192,6 +195,7 @@ class _Desk:
 
     task: Task
     folds: Folds
+    repeats: int
     data: Path
     output: Path
     executor: Executor
@@ -415,7 +419,7 @@ class _Desk:
             temperature=temperature,
             info={
                 "validation_score": self.task.metric.published(score),
-                "fidelity": fidelity_name(len(self.folds)),
+                "fidelity": self.fidelity(),
                 "trials": len(self.trials),
                 "seconds": round(seconds, 3),
                 "run": self.run_id,
@@ -437,6 +441,11 @@ class _Desk:
         self.remember_end(result)
         self.notify("done")
         return result
+
+    def fidelity(self) -> str:
+        """Returns how models were validated, for a person."""
+        name = fidelity_name(len(self.folds) // self.repeats)
+        return name if self.repeats == 1 else f"{name}, {self.repeats} times"
 
     def remember_end(self, result: SearchResult) -> None:
         """Closes the run in experience."""

@@ -22,7 +22,7 @@ _MAX_STRATA: Final = 50
 _MAX_MOMENT: Final = 0.2
 
 
-def plan_folds(task: Task, *, folds: int, fraction: float, seed: int) -> list[Fold]:
+def plan_folds(task: Task, *, folds: int, fraction: float, seed: int, repeats: int = 1) -> list[Fold]:
     """Returns the training and validation rows of each fold, sorted; no side is ever empty.
 
     With an order, hold-out validates the last part, and K folds cut the rows into K + 1
@@ -36,6 +36,7 @@ def plan_folds(task: Task, *, folds: int, fraction: float, seed: int) -> list[Fo
         folds: K; 1 means hold-out.
         fraction: Share of the rows that validates in hold-out, between 0 and 1.
         seed: Seed of the shuffle.
+        repeats: How often rows are shuffled and split again; with an order there is nothing to shuffle.
 
     Raises:
         UsageError: If folds or fraction make no sense.
@@ -51,19 +52,22 @@ def plan_folds(task: Task, *, folds: int, fraction: float, seed: int) -> list[Fo
         raise UsageError(f"Expected folds >= 1 and 0 < fraction < 1, got {folds=} and {fraction=}.")
     if len(task) < 2:
         raise DataError(f"Expected at least 2 rows to hold some out, got {len(task)}.")
-    rng = np.random.default_rng(seed)
     if task.order is not None:
         block = _ordered_blocks(task.order, task.groups, folds, fraction)
         return [_fold(block < i, block == i) for i in range(1, int(block.max()) + 1)]
+    found = [_numbered(task, folds, fraction, np.random.default_rng([seed, r] if r else seed)) for r in range(repeats)]
+    return [_fold(number != i, number == i) for number in found for i in range(int(number.max()) + 1)]
+
+
+def _numbered(task: Task, folds: int, fraction: float, rng: np.random.Generator) -> Array:
+    """Returns the fold in which each row validates; in hold-out 0, or -1 for none."""
     strata = _strata(task)
     if task.groups is not None:
         number = _group_folds(task.groups, strata, folds if folds > 1 else max(2, round(1 / fraction)), rng)
-    elif folds == 1:
-        number = np.where(_held_out(strata, fraction, rng), 0, -1)
-    else:
-        number = _row_folds(strata, folds, rng)
-    used = [0] if folds == 1 else range(int(number.max()) + 1)
-    return [_fold(number != i, number == i) for i in used]
+        return number if folds > 1 else np.where(number == 0, 0, -1)
+    if folds == 1:
+        return np.where(_held_out(strata, fraction, rng), 0, -1)
+    return _row_folds(strata, folds, rng)
 
 
 def _fold(train: Array, valid: Array) -> Fold:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -15,6 +16,23 @@ from gstar.learner import TrainingSpec
 from gstar.learners.shapes import TargetScale, compact, full_probabilities
 
 Array: TypeAlias = np.ndarray
+
+
+@dataclass(eq=False)
+class Watched:
+    """Is the rows that are looked at again and again while a booster grows, so that only new trees are predicted.
+
+    Args:
+        inputs: The rows.
+        matrix: The same, encoded, in the form that the library predicts fastest.
+        raw: Sum of the first `steps` trees on them, before any link function; None before the first look.
+        steps: How many trees that are.
+    """
+
+    inputs: Inputs
+    matrix: Any
+    raw: Array | None = None
+    steps: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +49,7 @@ class BoostedState:
         limit: Rounds after which it is done.
         steps: Rounds that count.
         answer: ``(K,)`` probabilities, or one value, where there is nothing to learn; else empty.
+        watched: The validation rows, or None.
     """
 
     encoder: TableEncoder
@@ -42,6 +61,7 @@ class BoostedState:
     limit: int
     steps: int = 0
     answer: tuple[float, ...] = ()
+    watched: Watched | None = None
 
     @property
     def done(self) -> bool:
@@ -87,6 +107,20 @@ def finish_prediction(state: BoostedState, raw: Array) -> Array:
     if raw.ndim == 1:
         raw = np.stack([1 - raw, raw], axis=1)
     return full_probabilities(raw, state.classes, state.n_classes)
+
+
+def watch(encoder: TableEncoder, spec: TrainingSpec, prepare: Callable[[Array], Any] = np.asarray) -> Watched | None:
+    """Returns the validation rows, encoded once, in the form that the library wants."""
+    if spec.validation is None:
+        return None
+    inputs = spec.validation[0]
+    assert isinstance(inputs, Table)
+    return Watched(inputs, prepare(encoder.transform(inputs)))
+
+
+def rounds_to_stop(rows: int, rate: float, most: float) -> float:
+    """Returns about how many rounds help: more rows, more of them; a learning rate divides them."""
+    return min(most, (6.0 + 0.2 * math.sqrt(rows)) / max(rate, 1e-4))
 
 
 def trivial_answer(matrix: Array, target: Array, classes: Array) -> tuple[float, ...]:

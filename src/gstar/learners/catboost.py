@@ -19,6 +19,7 @@ from gstar.learners.boosted import (
     encode_rows,
     finish_prediction,
     load_boosted,
+    rounds_to_stop,
     save_boosted,
     trivial_answer,
     trivial_prediction,
@@ -58,9 +59,10 @@ class CatBoost(AbstractLearner):
 
     name: ClassVar[str] = "catboost"
     requires: ClassVar[tuple[str, ...]] = ("catboost",)
+    is_anytime: ClassVar[bool] = True
     space: ClassVar[Space] = Space(
         {
-            "rounds": Integer(100, 1500, log=True, default=500),
+            "rounds": Integer(100, 10_000, log=True, default=4000),
             "rate": Real(0.01, 0.3, log=True, default=0.08),
             "depth": Integer(3, 9, default=6),
             "l2": Real(0.3, 30.0, log=True, default=3.0),
@@ -154,10 +156,10 @@ class CatBoost(AbstractLearner):
         return load_boosted(parts, booster)
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
-        rounds = float(configuration.get("rounds", 500) or 500)
-        depth = float(configuration.get("depth", 6) or 6)
+        depth = float(configuration.get("depth") or 6)
+        rounds = rounds_to_stop(rows, float(configuration.get("rate") or 0.08), float(configuration.get("rounds") or 1))
         outputs = classes if classes > 2 else 1
-        return 0.1 + rounds * outputs * (2e-4 + 5e-6 * 2**depth + 4e-9 * rows * features * depth)
+        return 0.1 + rounds * outputs * (2e-4 + 1.3e-6 * 2**depth + 4e-9 * rows * features * depth)
 
 
 def _pool(matrix: Array, places: list[int], target: Array | None, weights: Array | None) -> Any:

@@ -43,7 +43,7 @@ def _work(rows: int, features: int, classes: int, configuration: Mapping[str, Sc
     share = configuration.get("max_features", "sqrt")
     tried = features**0.5 if share == "sqrt" else features * float(share or 1.0)
     trees = float(configuration.get("trees", 120) or 120)
-    return 0.1 + trees * (1e-3 + per_cell * rows * math.log2(rows + 2) * (tried + 2))
+    return 0.05 + trees * (5e-4 + per_cell * rows * math.log2(rows + 2) * (tried + 2))
 
 
 class RandomForest(AbstractFitted):
@@ -74,7 +74,7 @@ class RandomForest(AbstractFitted):
         return kind(max_samples=None if sample >= 1.0 else sample, **_options(spec, matrix))
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
-        return _work(rows, features, classes, configuration, 4e-8)
+        return _work(rows, features, classes, configuration, 2e-8)
 
 
 class ExtraTrees(AbstractFitted):
@@ -98,4 +98,4 @@ class ExtraTrees(AbstractFitted):
         return kind(**_options(spec, matrix))
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
-        return _work(rows, features, classes, configuration, 1.5e-8)
+        return _work(rows, features, classes, configuration, 8e-9)

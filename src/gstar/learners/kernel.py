@@ -56,4 +56,4 @@ class Kernel(AbstractFitted):
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
         landmarks = min(rows, int(configuration.get("landmarks", 400) or 400))
         fits = 60 * max(1, classes) if classes else 1
-        return 0.05 + 2e-9 * landmarks**3 + 1e-9 * rows * landmarks * (features + fits)
+        return 0.03 + 1.2e-9 * landmarks**3 + 6e-10 * rows * landmarks * (features + fits)

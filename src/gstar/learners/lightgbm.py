@@ -9,19 +9,23 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from gstar.inputs import Inputs, Table
 from gstar.learner import AbstractLearner, State, TrainingSpec
 from gstar.learners.boosted import (
     BoostedState,
+    Watched,
     category_columns,
     encode_rows,
     finish_prediction,
     load_boosted,
+    rounds_to_stop,
     save_boosted,
     trivial_answer,
     trivial_prediction,
     trivial_state,
+    watch,
 )
 from gstar.schedule import rate_factors
 from gstar.space import Categorical, Integer, Real, Scalar, Space
@@ -48,10 +52,11 @@ class LightGBM(AbstractLearner):
     name: ClassVar[str] = "lightgbm"
     has_schedule: ClassVar[bool] = True
     requires: ClassVar[tuple[str, ...]] = ("lightgbm",)
+    is_anytime: ClassVar[bool] = True
     steps_per_check: ClassVar[int] = 10
     space: ClassVar[Space] = Space(
         {
-            "rounds": Integer(50, 2000, log=True, default=1000),
+            "rounds": Integer(50, 10_000, log=True, default=5000),
             "rate": Real(0.01, 0.3, log=True, default=0.05),
             "leaves": Integer(4, 255, log=True, default=24),
             "min_leaf": Integer(1, 100, log=True, default=10),
@@ -108,7 +113,8 @@ class LightGBM(AbstractLearner):
         )
         booster = lgb.Booster(parameters, rows)
         constant = bool(np.all(rates == rates[0]))
-        return BoostedState(encoder, booster, _Rest(rates, constant), classes, spec.n_classes, scale, limit)
+        rest, watched = _Rest(rates, constant), watch(encoder, spec)
+        return BoostedState(encoder, booster, rest, classes, spec.n_classes, scale, limit, watched=watched)
 
     def step(self, state: State, steps: int, deadline: float | None) -> BoostedState:
         assert isinstance(state, BoostedState)
@@ -134,6 +140,8 @@ class LightGBM(AbstractLearner):
         assert isinstance(inputs, Table)
         if state.is_trivial:
             return trivial_prediction(state, len(inputs))
+        if state.watched is not None and inputs is state.watched.inputs:
+            return finish_prediction(state, _link(_raw_so_far(state, state.watched), state.n_classes))
         matrix = state.encoder.transform(inputs)
         raw = state.booster.predict(matrix, num_iteration=state.steps, num_threads=1)
         return finish_prediction(state, np.asarray(raw))
@@ -150,9 +158,32 @@ class LightGBM(AbstractLearner):
         return load_boosted(parts, booster)
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
-        trees = 250 * (classes if classes > 2 else 1)
-        leaves = float(configuration.get("leaves", 24) or 24)
-        slow = 0.05 / float(configuration.get("rate", 0.05) or 0.05)
-        return 0.1 + min(slow, 3.0) * trees * (
-            1e-4 + 2.5e-5 * leaves + 1.2e-9 * rows * features * math.log2(leaves + 1)
+        leaves = min(float(configuration.get("leaves") or 24), 2 + rows / 10)
+        rounds = rounds_to_stop(rows, float(configuration.get("rate") or 0.05), float(configuration.get("rounds") or 1))
+        outputs = classes if classes > 2 else 1
+        per_tree = 5e-5 + 1.5e-6 * leaves + 1.4e-9 * rows * features * math.log2(leaves + 1)
+        return 0.03 + rounds * outputs * per_tree
+
+
+def _raw_so_far(state: BoostedState, watched: Watched) -> Array:
+    """Returns the sum of the trees on the watched rows; only those that are new are predicted."""
+    if watched.raw is None or watched.steps > state.steps:
+        watched.raw, watched.steps = None, 0
+    if watched.steps < state.steps:
+        new = state.steps - watched.steps
+        raw = state.booster.predict(
+            watched.matrix, start_iteration=watched.steps, num_iteration=new, raw_score=True, num_threads=1
         )
+        watched.raw = np.asarray(raw) if watched.raw is None else watched.raw + raw
+        watched.steps = state.steps
+    assert watched.raw is not None
+    return watched.raw
+
+
+def _link(raw: Array, n_classes: int) -> Array:
+    """Turns sums of trees into probabilities, or leaves them as values."""
+    if not n_classes:
+        return raw
+    if raw.ndim == 1:
+        return np.asarray(expit(raw))
+    return np.asarray(softmax(raw, axis=1))

@@ -16,10 +16,12 @@ from gstar.learners.boosted import (
     encode_rows,
     finish_prediction,
     load_boosted,
+    rounds_to_stop,
     save_boosted,
     trivial_answer,
     trivial_prediction,
     trivial_state,
+    watch,
 )
 from gstar.schedule import rate_factors
 from gstar.space import Categorical, Integer, Real, Scalar, Space
@@ -37,10 +39,11 @@ class XGBoost(AbstractLearner):
     name: ClassVar[str] = "xgboost"
     has_schedule: ClassVar[bool] = True
     requires: ClassVar[tuple[str, ...]] = ("xgboost",)
+    is_anytime: ClassVar[bool] = True
     steps_per_check: ClassVar[int] = 10
     space: ClassVar[Space] = Space(
         {
-            "rounds": Integer(50, 2000, log=True, default=1000),
+            "rounds": Integer(50, 10_000, log=True, default=5000),
             "rate": Real(0.01, 0.3, log=True, default=0.06),
             "depth": Integer(2, 10, default=5),
             "min_child": Real(0.01, 20.0, log=True, default=1.0),
@@ -81,7 +84,8 @@ class XGBoost(AbstractLearner):
         rates = float(c["rate"] or 0.1) * rate_factors(spec.schedule, limit)
         rows = xgb.DMatrix(matrix, target, weight=spec.weights, nthread=spec.threads)
         booster = xgb.Booster(parameters, [rows])
-        return BoostedState(encoder, booster, (rows, rates), classes, spec.n_classes, scale, limit)
+        watched = watch(encoder, spec, lambda matrix: xgb.DMatrix(matrix, nthread=1))
+        return BoostedState(encoder, booster, (rows, rates), classes, spec.n_classes, scale, limit, watched=watched)
 
     def step(self, state: State, steps: int, deadline: float | None) -> BoostedState:
         assert isinstance(state, BoostedState)
@@ -108,7 +112,10 @@ class XGBoost(AbstractLearner):
         assert isinstance(inputs, Table)
         if state.is_trivial:
             return trivial_prediction(state, len(inputs))
-        rows = xgb.DMatrix(state.encoder.transform(inputs), nthread=1)
+        if state.watched is not None and inputs is state.watched.inputs:
+            rows = state.watched.matrix  # XGBoost remembers what its first trees said of it
+        else:
+            rows = xgb.DMatrix(state.encoder.transform(inputs), nthread=1)
         raw = state.booster.predict(rows, iteration_range=(0, state.steps))
         return finish_prediction(state, np.asarray(raw, float))
 
@@ -127,7 +134,8 @@ class XGBoost(AbstractLearner):
         return load_boosted(parts, booster)
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
-        trees = 250 * (classes if classes > 2 else 1)
-        depth = float(configuration.get("depth", 5) or 5)
-        slow = 0.06 / float(configuration.get("rate", 0.06) or 0.06)
-        return 0.1 + min(slow, 3.0) * trees * (2e-4 + 3e-5 * 2 ** min(depth, 8) / 8 + 1.5e-9 * rows * features * depth)
+        depth = float(configuration.get("depth") or 5)
+        rounds = rounds_to_stop(rows, float(configuration.get("rate") or 0.06), float(configuration.get("rounds") or 1))
+        outputs = classes if classes > 2 else 1
+        per_tree = 3e-5 + 1e-6 * min(2**depth, 2 + rows / 5) + 1.4e-9 * rows * features * depth
+        return 0.04 + rounds * outputs * per_tree

@@ -19,13 +19,19 @@ from gstar.metric import TaskKind
 from gstar.policies.sampling import restrict
 from gstar.policy import Context
 from gstar.records import Records
-from gstar.space import Space
+from gstar.space import Categorical, Scalar, Space
 from gstar.strategy import PACED_SELECTION_SPACE, SCHEDULE_SPACE, SELECTION_SPACE, Strategy, strategy_space
 
 Array: TypeAlias = np.ndarray
 
 MAX_RECORDED: Final = 400
 """How many recorded strategies are candidates at most: those tried on the most tasks."""
+
+TARGET: Final = "target"
+"""Name of the parameter that transforms the target of a regression."""
+
+SHORTEST: Final = 0.4
+"""A training that may be cut short is begun if there is time for this share of it."""
 
 BASELINES: Final = frozenset({"constant"})
 """Learners that a search trains on its own as a yardstick; proposed only if there is no other."""
@@ -103,9 +109,20 @@ def is_valid(strategy: Strategy, learners: Mapping[str, LearnerFacts]) -> bool:
 
 
 def is_candidate(strategy: Strategy, learners: Mapping[str, LearnerFacts], context: Context) -> bool:
-    """Tells whether a strategy is valid here and selects rows in a way that makes sense for the task."""
+    """Tells whether a strategy is valid here and makes sense for the task: its rows, and what it does to the target."""
     allowed = selections_for(context.kind, context.has_order)
-    return strategy.selection.get("kind") in allowed and is_valid(strategy, learners)
+    if strategy.selection.get("kind") not in allowed or not is_valid(strategy, learners):
+        return False
+    target = strategy.configuration.get(TARGET)
+    return target in targets_for(learners[strategy.learner], context.kind) if target is not None else True
+
+
+def targets_for(learner: LearnerFacts, kind: TaskKind) -> tuple[Scalar, ...]:
+    """Returns the transforms of the target that make a difference: classes have none, so one stands for all."""
+    parameter = learner.space.parameters.get(TARGET)
+    if not isinstance(parameter, Categorical):
+        return ()
+    return (parameter.default,) if kind.is_classification else parameter.choices
 
 
 def selections_for(kind: TaskKind, has_order: bool) -> tuple[str, ...]:
@@ -158,6 +175,9 @@ def tree_for(learners: Mapping[str, LearnerFacts], context: Context) -> Space:
     scheduled = frozenset(name for name, learner in learners.items() if learner.has_schedule)
     paced = frozenset(name for name, learner in learners.items() if learner.handles_pace)
     tree = strategy_space({name: learner.space for name, learner in learners.items()}, scheduled=scheduled, paced=paced)
+    for name, learner in learners.items():
+        if targets := targets_for(learner, context.kind):
+            tree = restrict(tree, f"{name}.{TARGET}", targets)
     return restrict(tree, "selection.kind", selections_for(context.kind, context.has_order))
 
 
@@ -207,30 +227,33 @@ def digest(records: Records) -> str:
 
 
 def trial_seconds(costs: CostModel, strategies: Sequence[Strategy], context: Context) -> tuple[Array, Array]:
-    """Returns the predicted seconds of a whole trial, all folds: the median and a cautious guess.
+    """Returns the predicted seconds of a whole trial, all folds, and how many there must be to begin it.
 
-    The cautious guess is half a deviation of the log above the median.
+    The second is a cautious guess, half a deviation of the log above the median; of a training
+    that may be cut short, a share of it.
     """
     if not strategies:
         return np.empty(0), np.empty(0)
     shape = (context.n_rows, context.n_features, context.n_classes)
     mean, deviation = costs.predict(strategies, shape, context.history)
-    return context.folds * np.exp(mean), context.folds * np.exp(mean + 0.5 * deviation)
+    known = costs.learners
+    least = np.array([SHORTEST if s.learner in known and known[s.learner].is_anytime else 1.0 for s in strategies])
+    return context.folds * np.exp(mean), context.folds * least * np.exp(mean + 0.5 * deviation)
 
 
-def affordable(cautious_s: Array, context: Context, share: float) -> Array:
+def affordable(needed_s: Array, context: Context, share: float) -> Array:
     """Tells which trials fit into a share of the time that is left.
 
     While nothing has completed yet, the cheapest one always fits: a late model is better than none.
 
     Args:
-        cautious_s: ``(P,)`` predicted seconds.
+        needed_s: ``(P,)`` seconds without which a trial is not begun.
         context: Says what is left; without a budget in seconds all fit.
         share: Of the time left.
     """
-    if context.budget_left_s is None or not len(cautious_s):
-        return np.ones(len(cautious_s), bool)
-    fits = cautious_s <= share * context.budget_left_s
+    if context.budget_left_s is None or not len(needed_s):
+        return np.ones(len(needed_s), bool)
+    fits = needed_s <= share * context.budget_left_s
     if not fits.any() and not context.pending and not any(t.completed for t in context.history):
-        fits[np.argmin(cautious_s)] = True
+        fits[np.argmin(needed_s)] = True
     return fits

@@ -231,8 +231,8 @@ class GaussianPolicy(AbstractPolicy):
         strategies = [*strategies, *near]
         belief = self._believe(known, context, profiles)
         improvement = belief.expected_improvement(self.diversity)
-        seconds, cautious_s = trial_seconds(known.costs, strategies, context)
-        fits = affordable(cautious_s, context, 1.0)
+        seconds, needed_s = trial_seconds(known.costs, strategies, context)
+        fits = affordable(needed_s, context, 1.0)
         left = context.budget_left_s
         dear = np.ones(len(strategies)) if left is None else (FREE_SHARE + seconds / left) ** self.cost_power
         return _Options(strategies, profiles, belief, seconds, fits, improvement, improvement / dear)

@@ -230,9 +230,9 @@ class GradientPolicy(AbstractPolicy):
         """Draws one of the candidates that are left and fit the time."""
         gone = taken(context)
         left = np.array([i for i, s in enumerate(known.candidates) if s not in gone], int)
-        median_s, cautious_s = trial_seconds(known.costs, [known.candidates[i] for i in left], context)
+        median_s, needed_s = trial_seconds(known.costs, [known.candidates[i] for i in left], context)
         for share in (SHARE, 1.0):
-            fits = np.flatnonzero(affordable(cautious_s, context, share))
+            fits = np.flatnonzero(affordable(needed_s, context, share))
             if len(fits):
                 logits = self._logits(known, raw, context)[left[fits]]
                 chances = np.exp(logits - logits.max())
@@ -265,8 +265,8 @@ class GradientPolicy(AbstractPolicy):
             strategy = Strategy.from_point(points.configurations[0])
             if strategy in gone or not is_valid(strategy, known.learners):
                 continue
-            median_s, cautious_s = trial_seconds(known.costs, [strategy], context)
-            if affordable(cautious_s, context, 1.0)[0]:
+            median_s, needed_s = trial_seconds(known.costs, [strategy], context)
+            if affordable(needed_s, context, 1.0)[0]:
                 log_prob = float(tree.log_prob(raw, tree.no_context, points)[0])
                 seconds = float(median_s[0])
                 return self._proposal(strategy, log_prob, seconds, f"drawn from g's tree; {seconds:.2g} s")

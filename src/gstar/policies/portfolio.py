@@ -152,9 +152,9 @@ class PortfolioPolicy(AbstractPolicy):
         if is_spent(context) or not learners:
             return None
         rest = unique(ordered, without=taken(context))
-        median_s, cautious_s = trial_seconds(costs, rest, context)
+        median_s, needed_s = trial_seconds(costs, rest, context)
         for share in (SHARE, 1.0):
-            fitting = np.flatnonzero(affordable(cautious_s, context, share))
+            fitting = np.flatnonzero(affordable(needed_s, context, share))
             if len(fitting):
                 place = ordered.index(rest[fitting[0]])
                 origin = "learned from other tasks" if place < n_learned else "built in"
@@ -175,8 +175,8 @@ class PortfolioPolicy(AbstractPolicy):
             drawn = draw.sample_new(taken(context), rng)
             if drawn is None:
                 return None
-            median_s, cautious_s = trial_seconds(costs, [drawn[0]], context)
-            if affordable(cautious_s, context, 1.0)[0]:
+            median_s, needed_s = trial_seconds(costs, [drawn[0]], context)
+            if affordable(needed_s, context, 1.0)[0]:
                 return self._proposal(drawn[0], drawn[1], float(median_s[0]), reason)
         return None
 

@@ -38,6 +38,7 @@ class ToyLearner:
     space: Space
     has_schedule: bool = False
     handles_pace: bool = False
+    is_anytime: bool = False
     default_schedule: Mapping[str, Scalar] = field(default_factory=dict)
     seconds_per_cell: float = 1e-6
 
