@@ -15,6 +15,9 @@ from gstar.task import Task
 
 FEW_TRIALS: Final = 6
 """A search should afford about this many trials; folds are given up before that."""
+SAVING_S: Final = 0.2
+SAVING_SHARE: Final = 0.07
+"""Time that a trial is kept from training for, so that it can predict and save before the budget is over."""
 MANY_TRIALS: Final = 40
 """Folds are repeated if a search still affords about this many trials."""
 FEW_ROWS: Final = 1500
@@ -46,10 +49,14 @@ class Budget:
         return max(0.0, self.started + self.seconds - self.reserve_s - time.monotonic())
 
     def allowance_s(self, predicted_cost_s: float) -> float | None:
-        """Returns how long a trial may train: thrice what was predicted, or half of what is left."""
+        """Returns how long a trial may train: thrice what was predicted, or half of what is left.
+
+        Some of what is left is for what comes after training: a model that is not saved in time is lost.
+        """
         left_s = self.left_s
         if left_s is None:
             return None
+        left_s = max(0.5 * left_s, (1 - SAVING_SHARE) * left_s - SAVING_S)
         if math.isfinite(predicted_cost_s):
             return min(left_s, max(1.0, 3.0 * predicted_cost_s))
         return min(left_s, max(1.0, 0.5 * left_s))

@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gstar.learner import available_learners
+from gstar.cost import CostModel
+from gstar.learner import available_learners, get_learner
 from gstar.metric import TaskKind
 from gstar.policies.candidates import (
     BUILT_IN,
+    SHORTEST,
     affordable,
     built_in,
     canonical,
@@ -19,7 +21,9 @@ from gstar.policies.candidates import (
     recorded,
     selections_for,
     taken,
+    targets_for,
     tree_for,
+    trial_seconds,
 )
 from gstar.space import Real, Space
 from gstar.strategy import SELECTION_SPACE
@@ -144,3 +148,36 @@ def test_taken_is_history_and_pending() -> None:
 )
 def test_is_spent(changes: dict[str, float], expected: bool) -> None:
     assert is_spent(toy_context(**changes)) == expected
+
+
+def test_what_is_done_to_a_target_makes_no_difference_for_classes() -> None:
+    linear = get_learner("linear")
+    assert set(targets_for(linear, TaskKind.REGRESSION)) == {"standard", "log"}
+    assert len(targets_for(linear, TaskKind.BINARY)) == 1
+    assert targets_for(get_learner("constant"), TaskKind.BINARY) == ()
+    learners = {"linear": linear}
+    for kind, choices in ((TaskKind.BINARY, 1), (TaskKind.REGRESSION, 2)):
+        tree = tree_for(learners, toy_context(kind=kind))
+        assert len(tree.parameters["linear.target"].choices) == choices
+    records = toy_records(1, 1, holes=0.0)
+    log, plain = (
+        replace(built_in(learners)[0], configuration=linear.space.complete({"target": t})) for t in ("log", "standard")
+    )
+    records = replace(
+        records, strategies=(log, plain), **{n: np.ones((1, 2)) for n in ("scores", "costs", "counts", "failures")}
+    )
+    fitting = [records.strategies[j] for j in recorded(records, learners, toy_context())]
+    assert [s.configuration["target"] for s in fitting] == list(targets_for(linear, TaskKind.BINARY))
+
+
+def test_a_training_that_may_be_cut_short_needs_less_time_to_begin() -> None:
+    learners = toy_learners()
+    strategies = toy_strategies(6)
+    context = toy_context()
+    costs = [
+        CostModel(toy_records(4, 6), {n: replace(x, is_anytime=a) for n, x in learners.items()}) for a in (False, True)
+    ]
+    (whole_s, needed_s), (same_s, less_s) = (trial_seconds(c, strategies, context) for c in costs)
+    np.testing.assert_allclose(whole_s, same_s)
+    np.testing.assert_allclose(less_s, SHORTEST * needed_s)
+    assert np.all(needed_s >= whole_s)

@@ -56,6 +56,8 @@ BUILT_IN: Final[tuple[tuple[str, Mapping[str, Any]], ...]] = (
     ("random_forest", {"max_features": 0.33, "min_leaf": 3}),
     ("linear", {"penalty": "elastic"}),
     ("kernel", {"reach": 0.3, "strength": 0.01}),
+    ("xgboost", {"rate": 0.3, "depth": 6}),
+    ("lightgbm", {"rate": 0.25}),
     ("cnn", {}),
     ("rnn", {}),
     ("mlp", {}),
