@@ -21,6 +21,7 @@ import pandas as pd
 from quality import DATA, KNOWLEDGE, WORK
 from tables import Table, read_tables, split
 
+from gstar import combining
 from gstar import search as main_job
 from gstar.experience import Experience
 from gstar.model import Model
@@ -60,7 +61,7 @@ def end_once_per_cap() -> dict[int, Model]:
 
     def finish(desk: main_job._Desk, reason: str) -> main_job.SearchResult:
         for cap in CAPS:
-            main_job.PER_LEARNER = cap
+            combining.PER_LEARNER = cap
             result = finish_once(desk, reason)
             models[cap] = result.model
         return result

@@ -21,7 +21,7 @@ LAYERS = (
     "networks control",
     "fitting",
     "files roles trial records validation metafeatures budget learners ensemble gradients",
-    "series",
+    "series events runfolder combining",
     "sources",
     "reading policy cost inner world",
     "outer",

@@ -10,24 +10,20 @@ workers or on the clock, so that the result repeats bit for bit.
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 import psutil
 
 from gstar.budget import Budget, fold_plan
-from gstar.calibration import fit_temperature
-from gstar.ensemble import select
+from gstar.combining import combine, saved_parts, worth_combining
 from gstar.errors import NoModelError, StorageError, UsageError
+from gstar.events import Event, Listener
 from gstar.executors import Limits, ProcessExecutor, SerialExecutor
 from gstar.experience import Experience
 from gstar.inner import Folds, Started, end_inner, fidelity_name, share, start_inner
@@ -38,6 +34,7 @@ from gstar.metric import METRICS
 from gstar.model import Member, Model
 from gstar.policies import get_policy
 from gstar.policy import AbstractPolicy, Context
+from gstar.runfolder import run_folder
 from gstar.strategy import Strategy
 from gstar.task import Task
 from gstar.trial import Proposal, Trial
@@ -50,43 +47,8 @@ GENERATION: Final = 4
 """Proposals that are made together when the budget is a number of trials."""
 TRIAL_LIMIT_S: Final = 600.0
 """Kills a trial when nothing else bounds it."""
-PER_LEARNER: Final = 2
-"""Trials of one learner that may join an ensemble: more of a kind agree, in their luck above all."""
 PREFERRED: Final = ("linear", "extra_trees", "neighbors", "constant")
 """Learners for the opening trial, the first one that is there: cheap, and worth keeping."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """Is what a display is told.
-
-    Args:
-        kind: ``"started"``, ``"trial_started"``, ``"trial_ended"``, ``"waiting"``,
-            ``"ensembling"`` or ``"done"``.
-        seconds_left: Of the budget; None if the budget is a number of trials.
-        trials_left: Of the budget; None if the budget is in seconds.
-        best_score: Best validation score of a single trial so far, or None.
-        metric: Name of the metric.
-        running: Descriptions of the trials on their way.
-        trial: The trial that ended, if one did.
-        message: One line for the user, or empty.
-    """
-
-    kind: str
-    seconds_left: float | None
-    trials_left: int | None
-    best_score: float | None
-    metric: str
-    running: tuple[str, ...]
-    trial: Trial | None = None
-    message: str = ""
-
-
-class Listener(Protocol):
-    """Is anything that wants to know how a search goes on."""
-
-    def notify(self, event: Event) -> None:
-        """Is called in the thread of the search; must be quick."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +123,7 @@ def search(
     budget = Budget(begin, budget_s, trials)
     usable, plugins = _usable_learners(task, learners)
     experience = experience if experience is not None else Experience.open(mode="off")
-    with _run_folder() as folder, _executor(workers) as (executor, n_workers):
+    with run_folder() as folder, _executor(workers) as (executor, n_workers):
         repeats = 1
         if folds is None:
             plan = fold_plan(task, budget, usable, max(1, n_workers))
@@ -404,11 +366,11 @@ class _Desk:
             causes = "; ".join(sorted({f"{t.strategy.learner}: {t.error}" for t in self.trials if t.error}))
             raise NoModelError(f"No strategy led to a model. {causes}")
         self.notify("ensembling")
-        candidates = _worth_combining(completed)
-        weights, temperature, score = _combine(self.task, candidates, self.valid_target, self.valid_weights, self.seed)
+        candidates = worth_combining(completed)
+        weights, temperature, score = combine(self.task, candidates, self.valid_target, self.valid_weights, self.seed)
         chosen = {t.number: float(w) for t, w in zip(candidates, weights, strict=True) if w > 0}
         members = tuple(
-            Member(t.strategy, tuple(_parts(Path(str(t.extra["folder"])), i) for i in range(len(self.folds))), w)
+            Member(t.strategy, tuple(saved_parts(Path(str(t.extra["folder"])), i) for i in range(len(self.folds))), w)
             for t in candidates
             if (w := chosen.get(t.number, 0.0)) > 0
         )
@@ -521,26 +483,6 @@ def _usable_learners(
 
 
 @contextlib.contextmanager
-def _run_folder() -> Iterator[Path]:
-    """Yields a folder that is gone afterwards, and sweeps those of processes that were killed."""
-    root = Path(tempfile.gettempdir())
-    for stale in root.glob("gstar-run-*-*"):
-        owner = stale.name.split("-")[2]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(stale, ignore_errors=True)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f"gstar-run-{os.getpid()}-"))
-    except OSError as error:
-        raise StorageError(
-            f"Cannot write to the temporary folder {root}: {error}. Set TMPDIR to one with room."
-        ) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
 def _executor(workers: int | None) -> Iterator[tuple[Executor, int]]:
     """Yields where trainings run and how many run side by side; 0: in this very process."""
     n_workers = cores() if workers is None else workers
@@ -573,33 +515,3 @@ def _with_metric_that_is_defined(task: Task, folds: Folds, seed: int) -> Task:
         return task
     note = f"{task.metric.name} is not defined on so few rows; models are chosen by log_loss."
     return replace(task, metric=METRICS["log_loss"], notes=(*task.notes, note))
-
-
-def _worth_combining(completed: Sequence[Trial]) -> list[Trial]:
-    """Returns the best few trials of each learner, best first, without those that a constant answer beats."""
-    floor = next((t.score for t in completed if t.strategy.learner == "constant"), None)
-    better = [t for t in completed if floor is None or (t.score or 0.0) > floor] or list(completed[:1])
-    seen: Counter[str] = Counter()
-    kept = []
-    for trial in better:
-        seen[trial.strategy.learner] += 1
-        if seen[trial.strategy.learner] <= PER_LEARNER:
-            kept.append(trial)
-    return kept
-
-
-def _combine(
-    task: Task, candidates: Sequence[Trial], target: Array, row_weights: Array | None, seed: int
-) -> tuple[Array, float, float]:
-    """Returns the weights of the candidates, the temperature, and the score of the ensemble."""
-    predictions = [t.predictions for t in candidates if t.predictions is not None]
-    weights = select(predictions, target, task.metric, weights=row_weights, seed=seed)
-    blend = np.tensordot(weights, np.stack(predictions), axes=1)
-    temperature = fit_temperature(blend, target, row_weights) if task.kind.is_classification else 1.0
-    return weights, temperature, task.metric.score(target, blend, row_weights)
-
-
-def _parts(folder: Path, fold: int) -> dict[str, bytes]:
-    """Reads the saved model of one fold."""
-    prefix = f"{fold}."
-    return {p.name[len(prefix) :]: p.read_bytes() for p in sorted((folder / "models").glob(f"{prefix}*"))}

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gstar.cli.display import LiveView, PlainLines, Silence, display
-from gstar.search import Event
+from gstar.events import Event
 from gstar.strategy import Strategy
 from gstar.trial import Proposal, Status, Trial
 

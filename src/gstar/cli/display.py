@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.live import Live
 
-    from gstar.search import Event
+    from gstar.events import Event
     from gstar.trial import Status, Trial
 
 RECENT: Final = 5

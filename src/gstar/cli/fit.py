@@ -19,8 +19,9 @@ from gstar.cli.text import duration, number, size
 from gstar.errors import NoModelError, StorageError
 
 if TYPE_CHECKING:
+    from gstar.events import Event
     from gstar.model import Model
-    from gstar.search import Event, SearchResult
+    from gstar.search import SearchResult
     from gstar.settings import Settings
     from gstar.task import Task
     from gstar.trial import Trial

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from gstar.events import Event
 from gstar.metric import METRICS
-from gstar.search import Event
 
 
 class Progress:
