@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -128,16 +127,6 @@ def test_events_tell_what_happens(task):
     assert kinds.count("trial_ended") == 3
     assert recorder.events[-1].trials_left == 0
     assert recorder.events[-1].best_score is not None
-
-
-def test_folders_of_killed_searches_are_swept(task, tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    dead = tmp_path / "gstar-run-999999999-abc"
-    dead.mkdir()
-    mine = tmp_path / f"gstar-run-{os.getpid()}-abc"
-    mine.mkdir()
-    search(task, budget_s=None, trials=1, learners=["linear"], workers=0)
-    assert [p.name for p in tmp_path.iterdir()] == [mine.name]
 
 
 def test_a_temporary_folder_that_cannot_be_written_is_named(task, tmp_path, monkeypatch):
