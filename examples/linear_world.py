@@ -8,6 +8,7 @@ the one with which it computes the posterior mean. g starts far from it and has 
     python examples/linear_world.py --variant corrupted     # and which rows to trust
     python examples/linear_world.py --variant context       # the noise differs and can be seen
     python examples/linear_world.py --variant drift         # the noise changes over time
+    python examples/linear_world.py --variances             # of the estimators, per training
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 
 from gstar.distribution import Points, TreeDistribution
-from gstar.gradients import GRADIENTS, Draws
+from gstar.errors import UsageError
+from gstar.gradients import GRADIENTS, Draws, get_gradient
+from gstar.gradients.base import ascend
 from gstar.outer import Convergence, OuterResult, OuterSettings, Progress, run_outer
 from gstar.space import Categorical, Condition, Real, Space
 from gstar.world import AbstractWorld, DrawnTasks, Outcomes
@@ -35,6 +39,10 @@ LAMBDA: Final = Real(1e-6, 1e6, log=True)
 QUERY_ROWS: Final = 128
 REFERENCE_DESIGNS: Final = 2000
 """Random designs over which the closed form is averaged."""
+ESTIMATES: Final = 200
+"""From so many estimates a variance is computed."""
+MOST_NUMBERS: Final = 50_000
+"""The largest n x d: a task must be drawn and trained on within a millisecond or so."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,15 @@ class World:
         """sigma^2 / tau^2."""
         return self.sigma**2 / self.tau**2
 
+    @cached_property
+    def _eigenvalues(self) -> Array:
+        """``(designs, d)`` eigenvalues of X^T X, by Bartlett's decomposition: the rows of X need not be drawn."""
+        rng, (small, large) = np.random.default_rng(12345), sorted((self.n, self.d))
+        factor = np.tril(rng.standard_normal((REFERENCE_DESIGNS, small, small)), -1)
+        factor[:, range(small), range(small)] = np.sqrt(rng.chisquare(large - np.arange(small), (len(factor), small)))
+        found = np.linalg.svd(factor, compute_uv=False) ** 2
+        return np.pad(found, ((0, 0), (0, self.d - small)))
+
     @property
     def zero_loss(self) -> float:
         """The expected squared error of predicting 0: the constant that rewards are divided by."""
@@ -69,8 +86,7 @@ class World:
         With the eigenvalues s of X^T X it is sigma^2 + sum (lambda^2 tau^2 + sigma^2 s) / (s + lambda)^2,
         averaged over `REFERENCE_DESIGNS` designs.
         """
-        designs = np.random.default_rng(12345).standard_normal((REFERENCE_DESIGNS, self.n, self.d))
-        s = np.maximum(np.linalg.eigvalsh(np.swapaxes(designs, 1, 2) @ designs), 0.0)
+        s = self._eigenvalues
         flat = np.atleast_1d(np.asarray(lambdas, float)).ravel()
         losses = [
             self.sigma**2 + ((x**2 * self.tau**2 + self.sigma**2 * s) / (s + x) ** 2).sum(axis=1).mean() for x in flat
@@ -365,7 +381,8 @@ def drift(world: World, settings: OuterSettings) -> dict[str, Any]:
 
     g = TreeDistribution(drifting.space)
     start = g.start(np.random.default_rng(settings.seed), at={"lambda": bad_start(world)}, spread=0.1)
-    unending = replace(settings, convergence=None, iterations=2 * drifting.period, tasks=128)
+    most = min(settings.iterations, 2 * drifting.period)
+    unending = replace(settings, convergence=None, iterations=most, tasks=2 * settings.tasks)
     result = run_outer(g, drifting, unending, start=start, listener=watch)
     late = [(drifting.sigma_at(i), x) for i, x in seen if i > drifting.period / 4][::10]
     worlds = [World(s, world.tau, world.n, world.d) for s, _ in late]
@@ -383,6 +400,44 @@ def drift(world: World, settings: OuterSettings) -> dict[str, Any]:
     } | counts(result)
 
 
+def exact_gradient(world: World, g: TreeDistribution, meta: Array) -> Array:
+    """Returns ``(W,)`` the gradient of the expected reward in closed form: the integral over lambda on a fine grid."""
+    fine = replace(g, cells=1000)
+    cells, log_sizes = fine.enumerate()
+    lambdas = np.array([c["lambda"] for c in cells.configurations], float)
+    rewards = 1 - world.expected_loss(lambdas) / world.zero_loss
+    masses = np.exp(np.asarray(g.log_prob(meta, g.no_context, cells)) + log_sizes)
+    return ascend(lambda theta: (masses * rewards * g.log_prob(theta, g.no_context, cells)).sum(), meta)
+
+
+def variances(world: World, settings: OuterSettings) -> dict[str, Any]:
+    """Compares estimators: the variance of one estimate, summed over meta-parameters, times its trainings.
+
+    It is what the variance would be if each could train once: smaller is better. `start` is at the bad start,
+    `optimum` where g is done; `relative` ones are quotients to leave-one-out.
+    """
+    linear = LinearWorld(world)
+    g = TreeDistribution(linear.space)
+    found: dict[str, dict[str, float]] = {name: {} for name in GRADIENTS}
+    for place, at in (("start", bad_start(world)), ("optimum", world.best_lambda)):
+        meta = g.start(np.random.default_rng(0), at={"lambda": at}, spread=0.1)
+        for name, gradient in GRADIENTS.items():
+            estimates, memory, trainings = [], gradient.start(), 0
+            for i in range(ESTIMATES):
+                rng = np.random.default_rng([settings.seed, i])
+                tasks = linear.draw(settings.tasks, rng, iteration=i)
+                draws = gradient.draw(g, meta, tasks.contexts, settings.strategies, rng=rng)
+                rewards = linear.rewards(tasks, linear.train(tasks, draws, seed=i))
+                estimate = gradient.estimate(g, meta, draws, rewards, memory)
+                memory, trainings = estimate.memory, rewards.size
+                estimates.append(estimate.gradient)
+            found[name]["trainings"] = trainings
+            found[name][place] = float(np.var(estimates[20:], axis=0, ddof=1).sum()) * trainings
+        for row in found.values():
+            row[f"{place}_relative"] = row[place] / found["leave_one_out"][place]
+    return {"variances": found}
+
+
 VARIANTS: Final[dict[str, Callable[[World, OuterSettings], dict[str, Any]]]] = {
     "base": base,
     "corrupted": corrupted,
@@ -396,36 +451,68 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sigma", type=positive, default=1.0, help="deviation of the noise")
     parser.add_argument("--tau", type=positive, default=1.0, help="deviation of the weights")
-    parser.add_argument("--n", type=int, default=20, help="support rows")
-    parser.add_argument("--d", type=int, default=5, help="features")
-    parser.add_argument("--estimator", choices=sorted(GRADIENTS), default="leave_one_out")
+    parser.add_argument("--n", type=whole(1), default=20, help="support rows")
+    parser.add_argument("--d", type=whole(1), default=5, help="features")
+    parser.add_argument("--estimator", type=estimator, default="leave_one_out", help=", ".join(sorted(GRADIENTS)))
     parser.add_argument("--variant", choices=VARIANTS, default="base")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--variances", action="store_true", help="compare the estimators' variances instead")
+    parser.add_argument("--tasks", type=whole(1), default=64, help="tasks per iteration")
+    parser.add_argument("--iterations", type=whole(1), default=2000, help="the most there may be")
+    parser.add_argument("--seed", type=whole(0), default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args(arguments)
-    if min(given.n, given.d) < 1 or given.seed < 0:
-        parser.error(f"expected n, d >= 1 and seed >= 0, got n={given.n}, d={given.d}, seed={given.seed}")
     world = World(given.sigma, given.tau, given.n, given.d)
     if not LAMBDA.low * 10 <= world.best_lambda <= LAMBDA.high / 10:
-        parser.error(f"expected sigma^2/tau^2 in [{LAMBDA.low * 10}, {LAMBDA.high / 10}], got {world.best_lambda}")
+        parser.error(
+            f"expected sigma^2 / tau^2 between {LAMBDA.low * 10:g} and {LAMBDA.high / 10:g}, got {world.best_lambda:g}"
+        )
+    if given.n * given.d > MOST_NUMBERS:
+        parser.error(f"expected n x d of at most {MOST_NUMBERS}, got {given.n * given.d}")
     begin = time.monotonic()
-    found = VARIANTS[given.variant](world, settings_for(given.estimator, given.seed))
-    found = {"variant": given.variant, "estimator": given.estimator, "seed": given.seed, **vars(world), **found}
+    settings = settings_for(given.estimator, given.seed, tasks=given.tasks, iterations=given.iterations)
+    found = variances(world, settings) if given.variances else VARIANTS[given.variant](world, settings)
+    found = {"variant": given.variant, "estimator": given.estimator, "seed": given.seed, **asdict(world), **found}
     found["seconds"] = round(time.monotonic() - begin, 2)
-    if given.json:
-        print(json.dumps(found))
-    else:
-        for name, value in found.items():
-            print(f"{name:22} {value:.6g}" if isinstance(value, float) else f"{name:22} {value}")
+    print(json.dumps(found) if given.json else "\n".join(lines_of(found)))
     return 0
+
+
+def lines_of(found: dict[str, Any]) -> list[str]:
+    """Returns a line for each value, and a table of the variances."""
+    lines = [f"{n:22} {v:.6g}" if isinstance(v, float) else f"{n:22} {v}" for n, v in found.items() if n != "variances"]
+    for name, row in found.get("variances", {}).items():
+        lines.append(f"{name:22} " + "  ".join(f"{key} {value:.4g}" for key, value in row.items()))
+    return lines
 
 
 def positive(text: str) -> float:
     """Reads a positive number."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
     return value
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Returns a reader of whole numbers of at least so much."""
+
+    def read(text: str) -> int:
+        if not text.lstrip("-").isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text}")
+        return int(text)
+
+    return read
+
+
+def estimator(text: str) -> str:
+    """Reads the name of a gradient estimator."""
+    try:
+        return get_gradient(text).name
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

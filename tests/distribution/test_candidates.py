@@ -3,7 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from autograd import grad
+from autograd import grad, jacobian
 
 from gstar.distribution import CandidateDistribution, TreeDistribution
 from gstar.errors import UsageError
@@ -120,3 +120,22 @@ def test_it_starts_as_the_tree_does():
     mine, tree = (d.start(np.random.default_rng(3), at=at, spread=0.1) for d in (g, g.tree))
     assert mine.tolist() == tree.tolist()
     assert (g.size, g.context_size, g.n_uniforms) == (g.tree.size, 2, 1)
+
+
+def test_the_fisher_matrix_is_the_covariance_of_scores():
+    g = cut(2, 3)
+    meta, contexts = random_meta(g), random_contexts(g, 2)
+    expected = np.zeros((g.size, g.size))
+    for t in range(2):
+        scores, masses = (
+            jacobian(lambda m, t=t: g.log_probs(m, contexts)[t])(meta),
+            np.exp(g.log_probs(meta, contexts)[t]),
+        )
+        expected += (scores.T * masses) @ scores / 2
+    assert g.fisher(meta, contexts) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_fingerprint_names_the_list_and_its_prior():
+    shorter = CandidateDistribution(cut().tree, cut().tree.points(LISTED[:4]))
+    assert len({cut().fingerprint, cut(prior=False).fingerprint, cut(2).fingerprint, shorter.fingerprint}) == 4
+    assert cut().fingerprint == cut().fingerprint

@@ -3,7 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from autograd import grad
+from autograd import grad, hessian
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,6 +91,14 @@ def test_gradients_are_central_differences(name: str):
             assert grad(function)(raw) == pytest.approx(central(function, raw), rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", [n for n in HEADS if n not in ONE or n == "one choice"])
+def test_the_fisher_matrix_is_the_curvature_of_the_divergence(name: str):
+    head = HEADS[name]
+    for raw in [*raws(head, 3), *raws(head, 2, seed=3, scale=3.0)]:
+        curvature = hessian(lambda r, o=raw: head.kl(o[None], anp.reshape(r, (1, -1)))[0])(raw)
+        assert head.fisher(raw[None])[0] == pytest.approx(curvature, rel=1e-4, abs=1e-7)
+
+
 @ALL
 def test_the_ends_stay_finite(name: str):
     head = HEADS[name]
@@ -106,6 +114,7 @@ def test_the_ends_stay_finite(name: str):
         ):
             assert np.isfinite(function(raw))
             assert np.all(np.isfinite(grad(function)(raw)))
+        assert np.all(np.isfinite(head.fisher(raw[None])))
         for value in [*head.draw(np.tile(raw, (3, 1)), np.array([0.0, 0.5, 1 - 1e-16])), *head.mode(raw[None])]:
             head.parameter.validate(value)
 
@@ -117,6 +126,7 @@ def test_one_value_has_neither_entropy_nor_gradient(name: str):
     only = head.cells(3)
     assert len(only) == 1
     assert head.draw(raw[None], np.array([0.4])) == head.mode(raw[None]) == only
+    assert np.all(head.fisher(raw[None]) == 0)
     for function in (
         lambda r: log_probs(head, r, only)[0],
         lambda r: head.entropy(anp.reshape(r, (1, -1)))[0],

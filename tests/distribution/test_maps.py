@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from autograd import jacobian
 
 from gstar.distribution.maps import ContextMap
 
@@ -30,3 +31,10 @@ def test_a_hidden_layer_bends():
     g = ContextMap(1, 1, 1)
     found = g(np.array([0.5, 2.0, 0.1, 3.0]), np.array([[0.4]]))
     assert found[0, 0] == pytest.approx(0.5 + 3.0 * np.tanh(0.4 * 2.0 + 0.1))
+
+
+@SIZES
+def test_the_jacobian_is_the_derivative(context_size: int, hidden: int, size: int):
+    g, rng = ContextMap(4, context_size, hidden), np.random.default_rng(2)
+    meta, contexts = rng.standard_normal(size), rng.standard_normal((5, context_size))
+    assert g.jacobian(meta, contexts) == pytest.approx(jacobian(lambda m: g(m, contexts))(meta))

@@ -3,7 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from autograd import grad
+from autograd import grad, hessian
 
 from gstar.distribution import TreeDistribution
 from gstar.errors import UsageError
@@ -202,3 +202,34 @@ def test_a_value_that_is_always_there_keeps_its_children_on():
 def test_too_large_a_tree_is_not_enumerated():
     with pytest.raises(UsageError, match="at most 20000 cells to enumerate"):
         TreeDistribution(Space({name: Real(0.0, 1.0) for name in "abc"})).enumerate()
+
+
+@MAPS
+@pytest.mark.parametrize("space", [DISCRETE, MIXED], ids=["discrete", "mixed"])
+def test_the_fisher_matrix_is_the_curvature_of_the_divergence(space: Space, context_size: int, hidden: int):
+    g = TreeDistribution(space, context_size, hidden)
+    meta, contexts = random_meta(g), random_contexts(g, 3)
+    curvature = hessian(lambda m: anp.mean(g.kl(meta, m, contexts)))(meta)
+    assert g.fisher(meta, contexts) == pytest.approx(curvature, rel=1e-4, abs=1e-7)
+
+
+@MAPS
+@pytest.mark.parametrize("space", [DISCRETE, MIXED], ids=["discrete", "mixed"])
+def test_every_point_under_every_context_is_each_by_itself(space: Space, context_size: int, hidden: int):
+    g = TreeDistribution(space, context_size, hidden)
+    meta, contexts = random_meta(g), random_contexts(g, 3)
+    points = g.draw(meta, np.zeros((5, context_size)), np.random.default_rng(2).random((5, g.n_uniforms)))
+    together = g.log_probs(meta, contexts, points)
+    assert together == pytest.approx(np.array([g.log_prob(meta, c[None], points) for c in contexts]))
+    weights = np.random.default_rng(3).random((3, 5))
+    slope = grad(lambda m: anp.sum(weights * g.log_probs(m, contexts, points)))(meta)
+    assert slope == pytest.approx(
+        central(lambda m: float(np.sum(weights * g.log_probs(m, contexts, points))), meta), rel=1e-4, abs=1e-6
+    )
+
+
+def test_a_fingerprint_names_space_context_and_network():
+    spaces = (DISCRETE, MIXED)
+    found = {TreeDistribution(s, x, h).fingerprint for s in spaces for x, h in ((0, 0), (2, 0), (2, 3))}
+    assert len(found) == 6
+    assert TreeDistribution(Space.from_json(MIXED.to_json()), 2, 3).fingerprint in found

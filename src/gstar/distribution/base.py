@@ -34,6 +34,11 @@ class AbstractDistribution(ABC):
     def size(self) -> int:
         """The number of meta-parameters W."""
 
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Names what the meta-parameters mean: the same for the same space, context and network."""
+
     @abstractmethod
     def start(self, rng: np.random.Generator, *, at: Mapping[str, Scalar] | None = None, spread: float = 0.5) -> Array:
         """Returns ``(W,)`` meta-parameters to begin with, the same distribution for every context.
@@ -75,6 +80,10 @@ class AbstractDistribution(ABC):
     @abstractmethod
     def kl(self, meta: Differentiable, other: Differentiable, contexts: Array) -> Differentiable:
         """Returns ``(T,)`` divergences KL(g_meta | g_other)."""
+
+    @abstractmethod
+    def fisher(self, meta: Array, contexts: Array) -> Array:
+        """Returns ``(W, W)`` the Hessian of the divergence from g, averaged over contexts."""
 
     @abstractmethod
     def mode(self, meta: Array, contexts: Array) -> Points:

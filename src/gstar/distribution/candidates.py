@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import TypeAlias
 
 import autograd.numpy as anp
 import numpy as np
+from autograd import hessian
 
 from gstar.distribution.base import AbstractDistribution, rows_of
 from gstar.distribution.points import Points
@@ -56,6 +58,12 @@ class CandidateDistribution(AbstractDistribution):
         """The number of meta-parameters W, those of the tree."""
         return self.tree.size
 
+    @cached_property
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(f"{self.tree.fingerprint} {list(self._rows)}".encode())
+        digest.update(b"" if self.prior is None else np.ascontiguousarray(self.prior, float).tobytes())
+        return digest.hexdigest()[:16]
+
     @property
     def n_uniforms(self) -> int:
         """One: where in the list."""
@@ -83,9 +91,7 @@ class CandidateDistribution(AbstractDistribution):
 
     def log_probs(self, meta: Differentiable, contexts: Array) -> Differentiable:
         """Returns ``(T, P)`` log-probabilities of all candidates."""
-        n = len(self.candidates)
-        everything = self.candidates.take(np.tile(np.arange(n), len(contexts)))
-        logits = anp.reshape(self.tree.log_prob(meta, contexts, everything), (len(contexts), n))
+        logits = self.tree.log_probs(meta, contexts, self.candidates)
         if self.prior is not None:
             logits = logits + self.prior
         shifted = logits - anp.max(logits, axis=1, keepdims=True)
@@ -108,6 +114,9 @@ class CandidateDistribution(AbstractDistribution):
     def kl(self, meta: Differentiable, other: Differentiable, contexts: Array) -> Differentiable:
         log_probs = self.log_probs(meta, contexts)
         return anp.sum(anp.exp(log_probs) * (log_probs - self.log_probs(other, contexts)), axis=1)
+
+    def fisher(self, meta: Array, contexts: Array) -> Array:
+        return np.asarray(hessian(lambda theta: self.kl(meta, theta, contexts).mean())(meta))
 
     def mode(self, meta: Array, contexts: Array) -> Points:
         return self.candidates.take(np.argmax(self.log_probs(meta, contexts), axis=1))

@@ -8,7 +8,7 @@ integer takes the mass of the part that rounds to it, so its probability is exac
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
@@ -35,6 +35,11 @@ class AbstractHead(ABC):
     size: int
     """How many raw numbers it takes."""
 
+    @property
+    @abstractmethod
+    def kind(self) -> Hashable:
+        """Heads of one kind compute the same of the same raw numbers and places, and are computed together."""
+
     @abstractmethod
     def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
         """Returns ``(N,)`` log-probabilities (density for a real number) of places; see `places`."""
@@ -46,6 +51,10 @@ class AbstractHead(ABC):
     @abstractmethod
     def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
         """Returns ``(N,)`` divergences from the first to the other."""
+
+    @abstractmethod
+    def fisher(self, raw: Array) -> Array:
+        """Returns ``(N, size, size)`` covariances of the gradient of the log-probability: the Hessians of `kl`."""
 
     @abstractmethod
     def draw(self, raw: Array, uniform: Array) -> list[Scalar]:
@@ -88,6 +97,11 @@ class CategoricalHead(AbstractHead):
         """One logit per choice."""
         return len(self.parameter.choices)
 
+    @property
+    def kind(self) -> Hashable:
+        """As many choices."""
+        return "categorical", self.size
+
     def log_probs(self, raw: Differentiable) -> Differentiable:
         """Returns ``(N, choices)`` log-probabilities."""
         shifted = raw - anp.max(raw, axis=1, keepdims=True)
@@ -103,6 +117,10 @@ class CategoricalHead(AbstractHead):
     def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
         log_probs = self.log_probs(raw)
         return anp.sum(anp.exp(log_probs) * (log_probs - self.log_probs(other)), axis=1)
+
+    def fisher(self, raw: Array) -> Array:
+        p = np.exp(self.log_probs(raw))
+        return np.asarray(p[:, :, None] * (np.eye(self.size) - p[:, None, :]))
 
     def draw(self, raw: Array, uniform: Array) -> list[Scalar]:
         shares = np.cumsum(np.exp(self.log_probs(raw)), axis=1)
@@ -135,6 +153,19 @@ def location_and_scale(raw: Differentiable) -> tuple[Differentiable, Differentia
     return location, anp.exp(low + (high - low) * 0.5 * (1 + anp.tanh(0.5 * raw[:, 1])))
 
 
+def _to_raw(fisher: Array, raw: Array) -> Array:
+    """Turns ``(N, 2, 2)`` matrices for location and scale into those for their raw numbers."""
+    scale = location_and_scale(raw)[1]
+    slopes = np.stack(
+        [
+            LOCATION_REACH * (1 - np.tanh(raw[:, 0]) ** 2),
+            scale * np.log(SCALES[1] / SCALES[0]) * 0.25 * (1 - np.tanh(0.5 * raw[:, 1]) ** 2),
+        ],
+        axis=1,
+    )
+    return np.asarray(slopes[:, :, None] * fisher * slopes[:, None, :])
+
+
 def _raw_of_place(place: float, spread: float) -> Array:
     low, high = np.log(SCALES)
     share = np.clip((np.log(max(spread, SCALES[0])) - low) / (high - low), 0.02, 0.98)
@@ -148,6 +179,11 @@ class RealHead(AbstractHead):
     parameter: Real
     size: int = 2
 
+    @property
+    def kind(self) -> Hashable:
+        """All real numbers, since all live on the unit interval."""
+        return "real"
+
     def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
         return truncated.log_density(left, *location_and_scale(raw))
 
@@ -156,6 +192,9 @@ class RealHead(AbstractHead):
 
     def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
         return truncated.kl(*location_and_scale(raw), *location_and_scale(other))
+
+    def fisher(self, raw: Array) -> Array:
+        return _to_raw(truncated.fisher(*location_and_scale(raw)), raw)
 
     def draw(self, raw: Array, uniform: Array) -> list[Scalar]:
         return [self.parameter.from_unit(float(u)) for u in truncated.quantile(uniform, *location_and_scale(raw))]
@@ -185,6 +224,11 @@ class IntegerHead(AbstractHead):
     parameter: Integer
     size: int = 2
 
+    @property
+    def kind(self) -> Hashable:
+        """The same values on the same scale."""
+        return "integer", self.parameter.low, self.parameter.high, self.parameter.log
+
     @cached_property
     def edges(self) -> Array:
         """``(V, 2)`` parts of the unit interval, one for each value."""
@@ -205,6 +249,13 @@ class IntegerHead(AbstractHead):
     def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
         log_probs = self.log_probs(raw)
         return anp.sum(anp.exp(log_probs) * (log_probs - self.log_probs(other)), axis=1)
+
+    def fisher(self, raw: Array) -> Array:
+        location, scale = (x[:, None] for x in location_and_scale(raw))
+        scores = truncated.interval_scores(self.edges[None, :, 0], self.edges[None, :, 1], location, scale)
+        masses = np.exp(self.log_probs(raw))
+        centred = scores - (masses[..., None] * scores).sum(axis=1, keepdims=True)
+        return _to_raw(np.einsum("nv,nva,nvb->nab", masses, centred, centred), raw)
 
     def draw(self, raw: Array, uniform: Array) -> list[Scalar]:
         return [self.parameter.from_unit(float(u)) for u in truncated.quantile(uniform, *location_and_scale(raw))]
@@ -238,6 +289,11 @@ class FixedHead(AbstractHead):
     parameter: Real | Integer
     size: int = 1
 
+    @property
+    def kind(self) -> Hashable:
+        """All that cannot change."""
+        return "fixed"
+
     def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
         return 0.0 * raw[:, 0]
 
@@ -246,6 +302,9 @@ class FixedHead(AbstractHead):
 
     def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
         return 0.0 * (raw[:, 0] - other[:, 0])
+
+    def fisher(self, raw: Array) -> Array:
+        return np.zeros((len(raw), 1, 1))
 
     def draw(self, raw: Array, uniform: Array) -> list[Scalar]:
         return [self.parameter.low] * len(raw)

@@ -62,3 +62,19 @@ class ContextMap:
             features = anp.tanh(anp.dot(contexts, inner[:-1]) + inner[-1])
         outer = anp.reshape(meta[self.raw_size + self._inner :], (self._features, self.raw_size))
         return base + anp.dot(features, outer)
+
+    def jacobian(self, meta: Array, contexts: Array) -> Array:
+        """Returns ``(T, K, W)`` derivatives of the raw numbers by the meta-parameters."""
+        n, k = len(contexts), self.raw_size
+        base = np.broadcast_to(np.eye(k), (n, k, k))
+        if not self.context_size:
+            return np.asarray(base)
+        features, parts = contexts, [base]
+        if self.hidden:
+            inner = meta[k : k + self._inner].reshape(self.context_size + 1, self.hidden)
+            outer = meta[k + self._inner :].reshape(self.hidden, k)
+            features = np.tanh(contexts @ inner[:-1] + inner[-1])
+            inputs = np.c_[contexts, np.ones(n)]
+            parts.append(np.einsum("tx,th,hk->tkxh", inputs, 1 - features**2, outer).reshape(n, k, -1))
+        parts.append(np.einsum("tf,kj->tkfj", features, np.eye(k)).reshape(n, k, -1))
+        return np.concatenate(parts, axis=2)

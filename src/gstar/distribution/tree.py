@@ -13,16 +13,20 @@ on whether it is on. What depends on the context is all of it.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
 
+import autograd.numpy as anp
 import numpy as np
+from autograd.extend import defvjp, primitive
 
 from gstar.distribution.base import AbstractDistribution, rows_of
-from gstar.distribution.heads import AbstractHead, head_of, mass_of
+from gstar.distribution.heads import AbstractHead, CategoricalHead, head_of, mass_of
 from gstar.distribution.maps import ContextMap
 from gstar.distribution.points import Points
 from gstar.distribution.truncated import Differentiable
@@ -33,6 +37,44 @@ Array: TypeAlias = np.ndarray
 
 MAX_CELLS: Final = 20_000
 """Beyond so many points a tree is too large to be enumerated."""
+
+
+@primitive  # type: ignore[untyped-decorator]
+def sum_by(values: Array, rows: Array, n: int) -> Array:
+    """Returns ``(n,)`` sums of the values that belong to each row."""
+    return np.bincount(rows, values, n)
+
+
+defvjp(sum_by, lambda ans, values, rows, n: lambda g: g[rows], argnums=(0,))
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Is the heads of one kind, which are computed together.
+
+    Args:
+        head: One of them.
+        columns: ``(H,)`` their positions among the parameters.
+        starts: ``(H,)`` where their raw numbers begin.
+    """
+
+    head: AbstractHead
+    columns: Array
+    starts: Array
+
+    @cached_property
+    def places(self) -> Array:
+        """``(H, size)`` where their raw numbers stand."""
+        return self.starts[:, None] + np.arange(self.head.size)
+
+    def log_probs(self, raw: Differentiable, which: Array, left: Array, right: Array) -> Differentiable:
+        """Returns ``(T * M,)`` log-probabilities of M places, each of one of the heads, under T rows of raw numbers."""
+        size, (n, _) = self.head.size, np.shape(raw)
+        if isinstance(self.head, CategoricalHead):
+            logs = self.head.log_probs(anp.reshape(raw[:, self.places], (-1, size)))
+            return anp.ravel(anp.reshape(logs, (n, len(self.columns), size))[:, which, left.astype(int)])
+        picked = anp.reshape(raw[:, self.places[which]], (-1, size))
+        return self.head.log_prob(picked, np.tile(left, n), np.tile(right, n))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +123,11 @@ class TreeDistribution(AbstractDistribution):
         """The number of meta-parameters W."""
         return self.map.size
 
+    @cached_property
+    def fingerprint(self) -> str:
+        described = json.dumps([self.space.to_json(), self.context_size, self.hidden])
+        return hashlib.sha256(described.encode()).hexdigest()[:16]
+
     @property
     def no_context(self) -> Array:
         """``(1, X)`` zeros: the one context there is for free numbers, the average one for standardised contexts."""
@@ -99,54 +146,104 @@ class TreeDistribution(AbstractDistribution):
         """One per parameter."""
         return len(self.heads)
 
+    @cached_property
+    def _groups(self) -> tuple[_Group, ...]:
+        kinds: dict[Hashable, list[int]] = {}
+        heads = list(self.heads.values())
+        for j, head in enumerate(heads):
+            kinds.setdefault(head.kind, []).append(j)
+        starts = np.array([self.slices[name].start for name in self.heads])
+        return tuple(_Group(heads[js[0]], np.array(js), starts[js]) for js in kinds.values())
+
     def draw(self, meta: Array, contexts: Array, uniforms: Array) -> Points:
         raw = self.map(meta, contexts)
         rows = rows_of(contexts, len(uniforms))
-        columns = {
-            name: head.draw(raw[rows, self.slices[name]], uniforms[:, j])
-            for j, (name, head) in enumerate(self.heads.items())
-        }
-        return self.points(
-            [self.space.build(lambda name, _, i=i: columns[name][i]) for i in range(len(uniforms))]  # type: ignore[misc]
-        )
+        found: list[Configuration] = [{} for _ in uniforms]
+        for j, (name, head) in enumerate(self.heads.items()):
+            condition = self.space.conditions.get(name)
+            on = [i for i, c in enumerate(found) if condition is None or condition.holds(c)]
+            if on:
+                for i, value in zip(on, head.draw(raw[rows[on], self.slices[name]], uniforms[on, j]), strict=True):
+                    found[i][name] = value
+        return self.points(found)
 
     def log_prob(self, meta: Differentiable, contexts: Array, points: Points) -> Differentiable:
-        raw = self.map(meta, contexts)
-        return self.log_prob_of(raw if len(raw) == len(points) else raw[rows_of(contexts, len(points))], points)
+        return self._log_prob(self.map(meta, contexts), rows_of(contexts, len(points)), points)
 
     def log_prob_of(self, raw: Differentiable, points: Points) -> Differentiable:
         """Returns ``(N,)`` log-probabilities of N points, given ``(N, K)`` raw numbers, one row for each."""
-        total = 0.0 * raw[:, 0]
-        for j, (name, head) in enumerate(self.heads.items()):
-            log_prob = head.log_prob(raw[:, self.slices[name]], points.left[:, j], points.right[:, j])
-            total = total + points.on[:, j] * log_prob
+        return self._log_prob(raw, np.arange(len(points)), points)
+
+    def _log_prob(self, raw: Differentiable, at: Array, points: Points) -> Differentiable:
+        """Returns ``(N,)`` log-probabilities, where `at` is the row of `raw` that belongs to each point."""
+        total = np.zeros(len(points))
+        for group in self._groups:
+            rows, which = np.nonzero(points.on[:, group.columns])
+            if len(rows):
+                columns = group.columns[which]
+                picked = raw[at[rows][:, None], group.places[which]]
+                values = group.head.log_prob(picked, points.left[rows, columns], points.right[rows, columns])
+                total = total + sum_by(values, rows, len(points))
         return total
+
+    def log_probs(self, meta: Differentiable, contexts: Array, points: Points) -> Differentiable:
+        """Returns ``(T, N)`` log-probabilities of every point under every context."""
+        raw, n = self.map(meta, contexts), len(points)
+        cells = np.arange(len(contexts))[:, None] * n
+        total = np.zeros(len(contexts) * n)
+        for group in self._groups:
+            rows, which = np.nonzero(points.on[:, group.columns])
+            if len(rows):
+                columns = group.columns[which]
+                values = group.log_probs(raw, which, points.left[rows, columns], points.right[rows, columns])
+                total = total + sum_by(values, (cells + rows).ravel(), len(total))
+        return anp.reshape(total, (len(contexts), n))
 
     def chances(self, raw: Differentiable) -> Mapping[str, Differentiable]:
         """Returns ``(T,)`` probabilities that each parameter is on."""
         found: dict[str, Differentiable] = {}
+        known: dict[str, Differentiable] = {}
         for name in self.heads:
             condition = self.space.conditions.get(name)
             if condition is None:
                 found[name] = np.ones(len(raw))
-            else:
+                continue
+            if repr(condition) not in known:
                 parent = condition.parent
                 mass = mass_of(self.heads[parent], raw[:, self.slices[parent]], condition.values)
-                found[name] = found[parent] * mass
+                known[repr(condition)] = found[parent] * mass
+            found[name] = known[repr(condition)]
         return found
 
     def entropy(self, meta: Differentiable, contexts: Array) -> Differentiable:
-        raw = self.map(meta, contexts)
-        chances = self.chances(raw)
-        return sum(chances[name] * head.entropy(raw[:, self.slices[name]]) for name, head in self.heads.items())
+        return self._expected(lambda group, raws: group.head.entropy(raws[0]), self.map(meta, contexts))
 
     def kl(self, meta: Differentiable, other: Differentiable, contexts: Array) -> Differentiable:
-        raw, other_raw = self.map(meta, contexts), self.map(other, contexts)
-        chances = self.chances(raw)
-        return sum(
-            chances[name] * head.kl(raw[:, self.slices[name]], other_raw[:, self.slices[name]])
-            for name, head in self.heads.items()
-        )
+        raws = self.map(meta, contexts), self.map(other, contexts)
+        return self._expected(lambda group, raws: group.head.kl(*raws), *raws)
+
+    def _expected(
+        self, of_heads: Callable[[_Group, list[Differentiable]], Differentiable], *raws: Differentiable
+    ) -> Differentiable:
+        """Returns ``(T,)`` the sum over heads of what a function says of them, each by the chance that it is on."""
+        chances, names = self.chances(raws[0]), list(self.heads)
+        total = 0.0
+        for group in self._groups:
+            shape = (len(raws[0]), len(group.columns))
+            values = of_heads(group, [anp.reshape(raw[:, group.places], (-1, group.head.size)) for raw in raws])
+            weights = anp.stack([chances[names[j]] for j in group.columns], axis=1)
+            total = total + anp.sum(weights * anp.reshape(values, shape), axis=1)
+        return total
+
+    def fisher(self, meta: Array, contexts: Array) -> Array:
+        contexts = contexts if self.context_size else self.no_context
+        raw, jacobian = self.map(meta, contexts), self.map.jacobian(meta, contexts)
+        chances, total = self.chances(raw), np.zeros((self.size, self.size))
+        for name, head in self.heads.items():
+            part = jacobian[:, self.slices[name]]
+            block = chances[name][:, None, None] * head.fisher(raw[:, self.slices[name]])
+            total += np.einsum("tka,tkb->ab", part, block @ part)
+        return total / len(contexts)
 
     def mode(self, meta: Array, contexts: Array) -> Points:
         raw = self.map(meta, contexts)

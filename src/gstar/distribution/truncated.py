@@ -93,6 +93,31 @@ def kl(
     return _mean_log_density(mean, variance, mu, sigma) - _mean_log_density(mean, variance, other_mu, other_sigma)
 
 
+def fisher(mu: Array, sigma: Array) -> Array:
+    """Returns ``(N, 2, 2)`` covariances of the derivatives of the log-density by location and scale.
+
+    With z = (u - mu) / sigma they are z / sigma and z^2 / sigma, up to constants: moments of z up to the fourth,
+    by partial integration E z^k = (k - 1) E z^(k-2) + (a^(k-1) p(a) - b^(k-1) p(b)).
+    """
+    a, b = -mu / sigma, (1 - mu) / sigma
+    log_z = log_interval(a, b)
+    at_a, at_b = (np.exp(-0.5 * x * x - _HALF_LOG_2PI - log_z) for x in (a, b))
+    m = [np.ones_like(a), at_a - at_b]
+    for k in (2, 3, 4):
+        m.append((k - 1) * m[k - 2] + a ** (k - 1) * at_a - b ** (k - 1) * at_b)
+    mixed = m[3] - m[1] * m[2]
+    rows = [np.stack([m[2] - m[1] ** 2, mixed], axis=-1), np.stack([mixed, m[4] - m[2] ** 2], axis=-1)]
+    return np.asarray(np.stack(rows, axis=-1) / np.asarray(sigma)[..., None, None] ** 2)
+
+
+def interval_scores(left: Array, right: Array, mu: Array, sigma: Array) -> Array:
+    """Returns ``(..., 2)`` derivatives by location and scale of log(Phi(b) - Phi(a)) for the parts [left, right]."""
+    a, b = (left - mu) / sigma, (right - mu) / sigma
+    log_z = log_interval(a, b)
+    at_a, at_b = (np.exp(-0.5 * x * x - _HALF_LOG_2PI - log_z) for x in (a, b))
+    return np.asarray(np.stack([(at_a - at_b) / sigma, (a * at_a - b * at_b) / sigma], axis=-1))
+
+
 def _mean_log_density(
     mean: Differentiable, variance: Differentiable, mu: Differentiable, sigma: Differentiable
 ) -> Differentiable:

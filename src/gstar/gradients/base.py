@@ -4,7 +4,7 @@ All of them estimate the same vector,
 
     grad J(theta) = grad E_{T, s ~ g(. | T)} [ R(s, T) ],
 
-and differ in what they draw to do so, and in variance per training. `docs/gradients.md` derives them.
+and differ in what they draw to do so, and in variance per training. `docs/policy_gradient.md` derives them.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ class AbstractGradient(ABC):
     """How many updates are made with the same draws."""
     handles_reuse: ClassVar[bool] = True
     """Whether draws of earlier meta-parameters can be used again, by importance weights."""
+    suits_natural: ClassVar[bool] = True
+    """Whether its noise shrinks where g hardly changes; if not, a natural step there is noise drawn out."""
     is_scaled: ClassVar[bool] = False
     """Whether `turn` gives its steps the right length, so that an adaptive optimiser would spoil them."""
 

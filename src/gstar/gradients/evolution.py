@@ -28,6 +28,7 @@ class Evolution(AbstractGradient):
 
     name: ClassVar[str] = "evolution"
     handles_reuse: ClassVar[bool] = False
+    suits_natural: ClassVar[bool] = False
 
     def draw(self, g: AbstractDistribution, meta: Array, contexts: Array, n: int, *, rng: np.random.Generator) -> Draws:
         """Draws for each context one strategy from each of n perturbed g, in pairs of plus and minus."""

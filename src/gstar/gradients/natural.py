@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final, TypeAlias
 
 import numpy as np
-from autograd import hessian
 
 from gstar.distribution import AbstractDistribution
 from gstar.errors import UsageError
@@ -85,4 +84,4 @@ def fisher_matrix(g: AbstractDistribution, meta: Array, contexts: Array) -> Arra
         raise UsageError(
             f"The natural gradient needs at most {MAX_SIZE} meta-parameters, got {g.size}; use natural=False."
         )
-    return np.asarray(hessian(lambda theta: g.kl(meta, theta, contexts).mean())(meta))
+    return g.fisher(meta, contexts)

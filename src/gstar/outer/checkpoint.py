@@ -24,9 +24,11 @@ from gstar.outer.state import OuterSettings, OuterState
 
 Array: TypeAlias = np.ndarray
 
-FORMAT: Final = "gstar-outer-1"
+FORMAT: Final = "gstar-outer-2"
 MAY_CHANGE: Final = frozenset({"iterations", "budget_s", "convergence"})
 """Settings that a run may be continued with other values of."""
+COUNTS: Final = ("iteration", "lowered", "n_trainings", "n_failed", "hopeless")
+"""Fields of the state that are whole numbers."""
 
 
 def write_checkpoint(path: Path, state: OuterState, g: AbstractDistribution, settings: OuterSettings) -> None:
@@ -46,8 +48,8 @@ def write_checkpoint(path: Path, state: OuterState, g: AbstractDistribution, set
         "rewards": state.rewards,
         "trail": state.trail,
     }
-    counts = {name: getattr(state, name) for name in ("iteration", "lowered", "n_trainings", "n_failed", "hopeless")}
-    about: dict[str, Any] = counts | {"count": state.adam.count, "settings": _essence(settings), "size": g.size}
+    about: dict[str, Any] = {name: getattr(state, name) for name in COUNTS}
+    about |= {"count": state.adam.count, "settings": _essence(settings), "g": g.fingerprint}
     about["past"] = [_past_entry(arrays, i, draws, rewards) for i, (draws, rewards) in enumerate(state.past)]
     content = save(
         {name: np.ascontiguousarray(a, float) for name, a in arrays.items()},
@@ -80,25 +82,39 @@ def read_checkpoint(path: Path, g: AbstractDistribution, settings: OuterSettings
     except OSError as error:
         raise StorageError(f"The checkpoint {path} could not be read: {error}") from error
     arrays, about = _parsed(path, content)
-    try:
-        if about["size"] != g.size or about["settings"] != _essence(settings):
-            raise UsageError(
-                f"The checkpoint {path} is of another run ({about['settings']}, {about['size']} meta-parameters); "
-                "take the same settings and space, or another file."
-            )
-        counts = {name: int(about[name]) for name in ("iteration", "lowered", "n_trainings", "n_failed", "hopeless")}
-        return OuterState(
-            arrays["meta"],
-            arrays["start"],
-            Adam(arrays["mean"], arrays["square"], int(about["count"])),
-            arrays["memory"],
-            rewards=arrays["rewards"],
-            trail=arrays["trail"].reshape(-1, g.size),
-            past=tuple(_past_of(arrays, i, entry, g) for i, entry in enumerate(about["past"])),
-            **counts,
+    if about.get("g") != g.fingerprint or about.get("settings") != _essence(settings):
+        raise UsageError(
+            f"The checkpoint {path} is of another run ({about.get('settings')}); "
+            "take the same settings and space, or another file."
         )
-    except (KeyError, TypeError) as error:
-        raise UntrustedFileError(f"The checkpoint {path} lacks a part ({error!r}); delete it to begin anew.") from error
+    try:
+        return _state_of(arrays, about, g)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UntrustedFileError(
+            f"The checkpoint {path} has a wrong or no part ({error!r}); delete it to begin anew."
+        ) from error
+
+
+def _state_of(arrays: Mapping[str, Array], about: Mapping[str, Any], g: AbstractDistribution) -> OuterState:
+    """Builds the state; what does not fit raises a `KeyError`, `TypeError` or `ValueError`."""
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("meta", "start", "mean", "square"), (g.size,))
+    shapes["trail"] = (len(arrays["rewards"]), g.size)
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise ValueError(f"{name}: expected shape {shape}, got {arrays[name].shape}")
+    broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if broken:
+        raise ValueError(f"expected finite numbers in {', '.join(broken)}")
+    return OuterState(
+        arrays["meta"],
+        arrays["start"],
+        Adam(arrays["mean"], arrays["square"], int(about["count"])),
+        arrays["memory"],
+        rewards=arrays["rewards"],
+        trail=arrays["trail"],
+        past=tuple(_past_of(arrays, i, entry, g) for i, entry in enumerate(about["past"])),
+        **{name: int(about[name]) for name in COUNTS},
+    )
 
 
 def _parsed(path: Path, content: bytes) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -110,7 +126,7 @@ def _parsed(path: Path, content: bytes) -> tuple[dict[str, Array], dict[str, Any
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
         if header["format"] != FORMAT:
             raise ValueError(f"its format is {header['format']!r}, expected {FORMAT!r}")
-        return arrays, json.loads(header["about"])
+        return arrays, dict(json.loads(header["about"]))
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UntrustedFileError(
             f"Expected a checkpoint of the outer loop in {path}, but {error}. Delete it to begin anew."
@@ -139,4 +155,7 @@ def _past_of(
     arrays: Mapping[str, Array], i: int, configurations: list[dict[str, Any]], g: AbstractDistribution
 ) -> tuple[Draws, Array]:
     draws = Draws(arrays[f"past.{i}.contexts"], g.points(configurations), arrays[f"past.{i}.log_probs"])
-    return draws, arrays[f"past.{i}.rewards"]
+    rewards = arrays[f"past.{i}.rewards"]
+    if not len(configurations) == draws.log_probs.size == rewards.size:
+        raise ValueError(f"expected as many strategies as rewards, got {len(configurations)} and {rewards.size}")
+    return draws, rewards

@@ -23,7 +23,8 @@ class OuterSettings:
         estimator: Name of the gradient estimator.
         tasks: T, tasks per iteration.
         strategies: n, strategies per task.
-        natural: Whether gradients are turned into steps of equal divergence; None: if g is small.
+        natural: Whether gradients are turned into steps of equal divergence; None: if g is small
+            and the estimator suits it.
         rate: Length of a step: in meta-parameters, or r for a divergence of r^2 / 2 if natural.
         entropy: Weight of the entropy at the start, which keeps g curious.
         entropy_halving: Iterations in which that weight halves.
@@ -61,7 +62,7 @@ class OuterSettings:
     def gradient(self, size: int) -> AbstractGradient:
         """Returns the estimator for a g with so many meta-parameters."""
         gradient = get_gradient(self.estimator)
-        natural = size <= MAX_SIZE if self.natural is None else self.natural
+        natural = size <= MAX_SIZE and gradient.suits_natural if self.natural is None else self.natural
         return Natural(gradient) if natural and not gradient.is_scaled else gradient
 
 
