@@ -51,7 +51,7 @@ class OuterSettings:
     convergence: Convergence | None = field(default_factory=Convergence)
 
     def __post_init__(self) -> None:
-        if min(self.tasks, self.strategies, self.iterations) < 1 or self.rate <= 0 or self.reuse < 0:
+        if min(self.tasks, self.strategies, self.iterations) < 1 or not self.rate > 0 or self.reuse < 0:
             raise UsageError(f"Expected positive tasks, strategies, iterations and rate, got {self}.")
         gradient = get_gradient(self.estimator)
         if self.natural is False and gradient.is_scaled:
