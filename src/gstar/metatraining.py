@@ -7,7 +7,10 @@ Every trial is remembered. A meta-training that was stopped goes on where it sto
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,17 +23,21 @@ from gstar import __version__
 from gstar.collect import read_manifest
 from gstar.contexts import NAMES
 from gstar.distribution import TreeDistribution
-from gstar.errors import DataError, UsageError
+from gstar.distribution.heads import CategoricalHead
+from gstar.errors import DataError, StorageError, UsageError
 from gstar.executors import Limits, ProcessExecutor
 from gstar.experience import Experience
+from gstar.gradients import get_gradient
 from gstar.learned import Learned
-from gstar.learner import AbstractLearner, available_learners, get_learner
+from gstar.learner import AbstractLearner, available_learners, get_learner, register_learner
 from gstar.machine import cores
 from gstar.metafeatures import compute
 from gstar.metric import TaskKind
-from gstar.outer import OuterSettings, Progress, run_outer
+from gstar.outer import Convergence, OuterSettings, Progress, run_outer
+from gstar.policies.candidates import selections_for
+from gstar.policies.sampling import restrict
 from gstar.reading import make_task
-from gstar.space import Space
+from gstar.space import Categorical, Space
 from gstar.strategy import strategy_space
 from gstar.task import Task
 from gstar.trial import Trial
@@ -65,14 +72,22 @@ def read_tasks(paths: Sequence[str], *, target: str | None = None) -> list[Famil
     for path in paths:
         if (Path(path) / "manifest.csv").exists():
             for file in read_manifest(Path(path)):
-                task = make_task(file.path, target=file.target, name=file.name, kind=file.kind)
+                task = _read(file.path, target=file.target, name=file.name, kind=file.kind)
                 found.append(Family(task, file.family))
         else:
-            task = make_task(path, target=target, name=Path(path).stem)
+            task = _read(Path(path), target=target, name=Path(path).stem)
             found.append(Family(task, task.name))
     if not found:
         raise DataError("Expected at least one task to learn from, got none.")
     return found
+
+
+def _read(path: Path, **options: Any) -> Task:
+    """Reads a task; an error says which one it is."""
+    try:
+        return make_task(str(path), **options)
+    except DataError as error:
+        raise DataError(f"{path} cannot be learned from: {error}") from error
 
 
 def episodes_of(
@@ -125,25 +140,57 @@ def space_of(text: str | None, tasks: Sequence[Task]) -> Space:
         tasks: The tasks that it is for.
 
     Raises:
-        UsageError: If it is neither, or no learner fits.
+        UsageError: If it is neither, or no learner of it fits a task.
+        MissingExtraError: If a learner needs what is not installed.
     """
     if text is not None and text.endswith(".json"):
-        try:
-            return Space.from_json(json.loads(Path(text).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"Expected a space as JSON in {text}, but {error!r}.") from error
-    if text is not None:
-        learners: dict[str, AbstractLearner] = {name: get_learner(name) for name in text.split(",")}
+        space = _read_space(Path(text))
     else:
-        learners = {}
-        for form, kind in sorted({(task.form, task.kind) for task in tasks}):
-            learners |= available_learners(form, kind)
-        learners.pop("constant", None)
-    return strategy_space(
+        space = _joined(_named(text) if text is not None else _fitting(tasks), tasks)
+    root = space.parameters.get("learner")
+    if not isinstance(root, Categorical):
+        raise UsageError("Expected a space of strategies, with a choice of 'learner' at its root, got none.")
+    _check_fit([get_learner(str(name)) for name in root.choices], tasks)
+    return space
+
+
+def _read_space(path: Path) -> Space:
+    try:
+        return Space.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"Expected a space as JSON in {path}, but {error}.") from error
+
+
+def _named(text: str) -> dict[str, AbstractLearner]:
+    return {name: get_learner(name) for part in text.split(",") if (name := part.strip())}
+
+
+def _fitting(tasks: Sequence[Task]) -> dict[str, AbstractLearner]:
+    found: dict[str, AbstractLearner] = {}
+    for form, kind in sorted({(task.form, task.kind) for task in tasks}):
+        found |= available_learners(form, kind)
+    found.pop("constant", None)
+    return found
+
+
+def _joined(learners: Mapping[str, AbstractLearner], tasks: Sequence[Task]) -> Space:
+    """Joins learners with the schedules and the choices of rows that make sense for some task."""
+    tree = strategy_space(
         {name: learner.space for name, learner in learners.items()},
         scheduled=frozenset(name for name, learner in learners.items() if learner.has_schedule),
         paced=frozenset(name for name, learner in learners.items() if learner.handles_pace),
     )
+    kinds = [kind for task in tasks for kind in selections_for(task.kind, task.order is not None)]
+    return restrict(tree, "selection.kind", tuple(kinds))
+
+
+def _check_fit(learners: Sequence[AbstractLearner], tasks: Sequence[Task]) -> None:
+    for task in tasks:
+        if not any(task.form in learner.forms and task.kind in learner.kinds for learner in learners):
+            names = ", ".join(learner.name for learner in learners)
+            raise UsageError(
+                f"Expected a learner for {task.name} ({task.form}, {task.kind}), but the space has {names}."
+            )
 
 
 def meta_train(
@@ -151,25 +198,29 @@ def meta_train(
     space: Space,
     *,
     out: Path,
-    budget_s: float,
+    budget_s: float | None = None,
     trial_s: float = 20.0,
     settings: OuterSettings | None = None,
     hidden: int = 0,
+    learners: Sequence[AbstractLearner] = (),
     experience: Experience | None = None,
     workers: int | None = None,
     listener: Callable[[Progress], None] = lambda _: None,
 ) -> Learned:
     """Lets g learn by the policy gradient, with models that are trained now.
 
+    The same call goes on where it stood. Whatever the number of workers, the result is the same
+    bit for bit, unless a budget or the time of a trial cuts it short.
+
     Args:
         families: The tasks.
         space: The strategies.
-        out: Where g goes; beside it lie a checkpoint while it learns, and a line for each iteration in
-            ``OUT.trace.jsonl``.
-        budget_s: Seconds, of this call.
+        out: Where g goes; beside it lie a checkpoint, and a line for each iteration in ``OUT.trace.jsonl``.
+        budget_s: Seconds of this call, or None: until it has converged, or made all iterations.
         trial_s: Seconds after which a trial is killed; it is then worth as little as a failed one.
-        settings: How g learns; None: defaults for a space of this size.
+        settings: How g learns; None: defaults for live trials.
         hidden: Width of the network that reads the context; 0: linear.
+        learners: Those in the space that are not installed, but objects of a person's own module.
         experience: Where trials are kept, or None.
         workers: Trainings side by side; None: one per core.
         listener: Is told how it goes on.
@@ -177,50 +228,76 @@ def meta_train(
     Raises:
         NoModelError: If every trial of several iterations failed.
         UsageError, UntrustedFileError: If the checkpoint is of another meta-training, or damaged.
+        DataError: If a task cannot be split, or its metric cannot tell a perfect prediction from a constant one.
     """
     settings = replace(settings or default_settings(), budget_s=budget_s)
     g = TreeDistribution(space, context_size=len(NAMES), hidden=hidden)
-    live = [LiveTask.of(f.task, family=f.family, seconds=trial_s, seed=settings.seed) for f in families]
-    checkpoint, trace = (out.with_name(out.name + end) for end in (".checkpoint", ".trace.jsonl"))
-    if not checkpoint.exists():
-        trace.unlink(missing_ok=True)
+    live = [_live(family, trial_s, settings.seed) for family in families]
+    key = _key(families, space, trial_s)
+    trace = Trace(out)
 
     def listen(progress: Progress) -> None:
-        with trace.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(trace_line(progress, g, live)) + "\n")
+        trace.append(trace_line(progress, g, live))
         listener(progress)
 
-    remember = _remembering(experience, families, settings)
-    with (
-        ProcessExecutor(workers or cores()) as executor,
-        LiveWorld(live, executor, Limits(time_s=trial_s), remember=remember) as world,
-    ):
-        result = run_outer(g, world, settings, checkpoint=checkpoint, listener=listen)
-    learned = Learned(
-        g,
-        result.meta,
-        {
-            "tasks": len(live),
-            "families": sorted({f.family for f in families}),
-            "iterations": result.iterations,
-            "trials": result.n_trainings,
-            "failed": result.n_failed,
-            "stop_reason": result.stop_reason,
-            "estimator": settings.estimator,
-            "seed": settings.seed,
-            "gstar": __version__,
-        },
-    )
+    for learner in learners:
+        register_learner(learner)
+    plugins = tuple(f"{type(learner).__module__}:{type(learner).__qualname__}" for learner in learners)
+    executor = ProcessExecutor(workers or cores())
+    try:
+        with (
+            _Remembering(experience, families, settings) as remember,
+            LiveWorld(live, executor, Limits(time_s=trial_s), remember=remember, plugins=plugins) as world,
+        ):
+            result = run_outer(g, world, settings, checkpoint=checkpoint_of(out), key=key, listener=listen)
+    finally:
+        executor.shutdown(cancel_futures=True)
+    about = {
+        "tasks": len(live),
+        "families": sorted({family.family for family in families}),
+        "iterations": result.iterations,
+        "trials": result.n_trainings,
+        "failed": result.n_failed,
+        "stop_reason": result.stop_reason,
+        "estimator": settings.estimator,
+        "seed": settings.seed,
+        "gstar": __version__,
+    }
+    learned = Learned(g, result.meta, about)
     learned.save(out)
-    if result.stop_reason == "converged":
-        checkpoint.unlink(missing_ok=True)
     return learned
 
 
-def default_settings(seed: int = 0) -> OuterSettings:
-    """Returns how g learns from live trials: few and dear, so each is used three times."""
+def checkpoint_of(out: Path) -> Path:
+    """Returns where the checkpoint of a meta-training lies."""
+    return out.with_name(out.name + ".checkpoint")
+
+
+def _live(family: Family, trial_s: float, seed: int) -> LiveTask:
+    try:
+        return LiveTask.of(family.task, family=family.family, seconds=trial_s, seed=seed)
+    except DataError as error:
+        raise DataError(f"{family.task.name} cannot be learned from: {error}") from error
+
+
+def _key(families: Sequence[Family], space: Space, trial_s: float) -> str:
+    """Names what must be the same for a meta-training to go on."""
+    parts = [[family.task.fingerprint for family in families], space.to_json(), trial_s, list(NAMES)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def default_settings(seed: int = 0, *, iterations: int = 100_000, estimator: str = "leave_one_out") -> OuterSettings:
+    """Returns how g learns from live trials: few and dear, so each is used three times if the estimator can."""
     return OuterSettings(
-        "leave_one_out", tasks=8, strategies=4, rate=0.02, entropy=0.01, reuse=2, iterations=100_000, seed=seed
+        estimator,
+        tasks=8,
+        strategies=4,
+        rate=0.02,
+        entropy=0.01,
+        reuse=2 if get_gradient(estimator).handles_reuse else 0,
+        iterations=iterations,
+        seed=seed,
+        convergence=Convergence(window=30),
     )
 
 
@@ -242,8 +319,6 @@ def trace_line(progress: Progress, g: TreeDistribution, live: Sequence[LiveTask]
 
 def root_chances(g: TreeDistribution, meta: Array, contexts: Array) -> dict[str, float]:
     """Returns how likely each choice of the first category is, averaged over contexts."""
-    from gstar.distribution.heads import CategoricalHead
-
     name, head = next(((n, h) for n, h in g.heads.items() if isinstance(h, CategoricalHead)), ("", None))
     if head is None:
         return {}
@@ -251,33 +326,81 @@ def root_chances(g: TreeDistribution, meta: Array, contexts: Array) -> dict[str,
     return {str(choice): float(share) for choice, share in zip(head.parameter.choices, shares, strict=True)}
 
 
-def _remembering(
-    experience: Experience | None, families: Sequence[Family], settings: OuterSettings
-) -> Callable[[Sequence[Trial]], None]:
-    """Returns what keeps trials, each in the run of its task."""
-    if experience is None:
-        return lambda _: None
-    runs: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    tasks = {f.task.fingerprint: f for f in families}
+class _Remembering:
+    """Keeps trials in experience, each in the run of its task; it is entered before and left after."""
 
-    def remember(trials: Sequence[Trial]) -> None:
+    def __init__(self, experience: Experience | None, families: Sequence[Family], settings: OuterSettings) -> None:
+        self.experience = experience
+        self.tasks = {family.task.fingerprint: family for family in families}
+        self.settings = {"meta_train": settings.estimator, "seed": settings.seed}
+        self.runs: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+        self.began = time.monotonic()
+
+    def __call__(self, trials: Sequence[Trial]) -> None:
+        if self.experience is None:
+            return
+        for task in dict.fromkeys(trial.task for trial in trials if trial.task not in self.runs):
+            family = self.tasks[task]
+            self.experience.add_task(family.task, compute(family.task), family=family.family)
+            self.runs[task] = self.experience.start_run(task, self.settings)
         kept = []
         for trial in trials:
-            if trial.task not in runs:
-                family = tasks[trial.task]
-                experience.add_task(family.task, compute(family.task), family=family.family)
-                runs[trial.task] = experience.start_run(trial.task, {"meta_train": settings.seed}) or ""
-            kept.append(replace(trial, run=runs[trial.task], number=counts[trial.task]))
-            counts[trial.task] += 1
-        experience.append(kept)
+            kept.append(replace(trial, run=self.runs[trial.task], number=self.counts[trial.task]))
+            self.counts[trial.task] += 1
+        self.experience.append(kept)
 
-    return remember
+    def __enter__(self) -> _Remembering:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.experience is None:
+            return
+        status, seconds = "failed" if kind else "completed", time.monotonic() - self.began
+        for task, run in self.runs.items():
+            summary = {"trials": self.counts[task]}
+            self.experience.finish_run(run, status=status, score=None, seconds=seconds, summary=summary)
+
+
+class Trace:
+    """Is the file with a line for each iteration; a line that a kill cut off is mended when it goes on.
+
+    Args:
+        out: Where g goes.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.path = _trace_of(out)
+        lines = read_trace(out) if checkpoint_of(out).exists() else []
+        self._write("".join(json.dumps(line) + "\n" for line in lines), "w")
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Adds a line."""
+        self._write(json.dumps(line) + "\n", "a")
+
+    def _write(self, text: str, mode: str) -> None:
+        try:
+            with self.path.open(mode, encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise StorageError(f"The trace {self.path} could not be written: {error}") from error
 
 
 def read_trace(out: Path) -> list[Mapping[str, Any]]:
-    """Returns the lines of a meta-training's trace, oldest first."""
-    trace = out.with_name(out.name + ".trace.jsonl")
-    if not trace.exists():
-        return []
-    return [json.loads(line) for line in trace.read_text(encoding="utf-8").splitlines() if line.strip()]
+    """Returns the lines of a meta-training's trace, one for each iteration, oldest first.
+
+    Args:
+        out: Where g went.
+    """
+    found: dict[int, Mapping[str, Any]] = {}
+    path = _trace_of(out)
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # a line that a kill cut off
+            value = json.loads(line)
+            found[int(value["iteration"])] = value
+    return [found[i] for i in sorted(found)]
+
+
+def _trace_of(out: Path) -> Path:
+    return out.with_name(out.name + ".trace.jsonl")

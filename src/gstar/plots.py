@@ -5,13 +5,16 @@ from __future__ import annotations
 import html
 import io
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from gstar.errors import DataError, MissingExtraError
+from gstar.errors import DataError, MissingExtraError, StorageError
 
+MOST: Final = 500
+"""Iterations that are drawn; of more, every n-th."""
 SMOOTH: Final = 10
 """Iterations that a line is averaged over."""
 
@@ -30,20 +33,22 @@ def draw_trace(lines: Sequence[Mapping[str, Any]], png: Path, *, title: str = ""
     Raises:
         DataError: If there is nothing to draw.
         MissingExtraError: If matplotlib is not installed.
+        StorageError: If a file cannot be written.
     """
     if not lines:
         raise DataError("Expected the trace of at least one iteration, got none.")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("Plots need matplotlib; install it with: pip install 'gstar[plots]'") from error
+    check_installed()
+    from matplotlib.figure import Figure
+
     forms = list(lines[-1]["chances"])
     figure = Figure(figsize=(9, 2.6 * (2 + len(forms))), layout="constrained")
     axes = figure.subplots(2 + len(forms), 1, sharex=True, squeeze=False)[:, 0]
-    trials = np.array([line["trials"] for line in lines])
     reward = np.array([line["reward"] for line in lines])
+    places = np.linspace(0, len(lines) - 1, min(len(lines), MOST)).astype(int)
+    smoothed, reward, lines = _smoothed(reward)[places], reward[places], [lines[i] for i in places]
+    trials = np.array([line["trials"] for line in lines])
     axes[0].plot(trials, reward, color="0.8", linewidth=1)
-    axes[0].plot(trials, _smoothed(reward), color="C0")
+    axes[0].plot(trials, smoothed, color="C0")
     axes[0].set_ylabel("reward")
     axes[0].set_title(title or "mean reward of the trials drawn from g")
     axes[1].plot(trials, [line["entropy"] for line in lines], color="C1")
@@ -56,12 +61,24 @@ def draw_trace(lines: Sequence[Mapping[str, Any]], png: Path, *, title: str = ""
         axis.set_ylim(0, 1)
         axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", frameon=False)
     axes[-1].set_xlabel("trials")
-    figure.savefig(png, dpi=120)
-    picture = io.StringIO()
-    figure.savefig(picture, format="svg")
-    page = png.with_suffix(".html")
-    page.write_text(_page(title or "Meta-training", picture.getvalue(), lines[-1]), encoding="utf-8")
+    page, picture = png.with_suffix(".html"), io.StringIO()
+    figure.savefig(picture, format="svg", metadata={"Date": None})
+    try:
+        figure.savefig(png, dpi=100)
+        page.write_text(_page(title or "Meta-training", picture.getvalue(), lines[-1]), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"The picture {png} could not be written: {error}") from error
     return [png, page]
+
+
+def check_installed() -> None:
+    """Makes sure that pictures can be drawn.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("Plots need matplotlib; install it with: pip install 'gstar[plots]'")
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:

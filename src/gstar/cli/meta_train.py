@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from gstar.cli import options
+from gstar.cli.interrupts import Interrupts
 from gstar.cli.screen import say, show, show_json
 
 if TYPE_CHECKING:
     from gstar.outer import Progress
+
+DEFAULT_S: Final = 60.0
 
 
 def meta_train(
@@ -27,6 +30,10 @@ def meta_train(
         typer.Option("--space", metavar="S", help="Learners with commas, or a space as JSON. Default: all that fit."),
     ] = None,
     budget: options.Budget = None,
+    iterations: Annotated[
+        int | None,
+        typer.Option("--iterations", metavar="N", min=1, help="How many in all, instead of a time; repeats exactly."),
+    ] = None,
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where g goes.")] = "g.safetensors",
     ways: Annotated[
         str, typer.Option("--ways", metavar="N,M", help="Cut tasks of many classes into tasks of so many.")
@@ -41,7 +48,12 @@ def meta_train(
         str, typer.Option("--estimator", metavar="NAME", help="How the gradient is estimated.")
     ] = "leave_one_out",
     plot: Annotated[bool, typer.Option("--plot", help="Draw FILE.png and FILE.html at the end.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, help="Trainings side by side. Default: one per core."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")] = 0,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
     experience: options.Place = None,
     json: options.Json = False,
     debug: options.Debug = False,
@@ -52,47 +64,74 @@ def meta_train(
 
     Example: gstar meta-train tables --space linear,lightgbm,mlp --budget 30m --out g.safetensors
     """
-    from dataclasses import replace
-
-    from gstar.cli.files import check_model_output
-    from gstar.metatraining import default_settings, episodes_of, read_tasks, read_trace, space_of
+    from gstar.metatraining import checkpoint_of, default_settings, episodes_of, read_tasks, read_trace, space_of
     from gstar.metatraining import meta_train as learn
     from gstar.settings import read_duration_s
 
     settings = options.given(budget=budget, experience=experience)
     path = Path(out)
-    check_model_output(path)
-    sizes = _numbers(ways)
-    families = episodes_of(read_tasks(tasks, target=target), ways=sizes, rows=rows, n=episodes, seed=seed)
-    how = default_settings(seed)
-    how = replace(how, estimator=estimator, reuse=how.reuse if estimator == "leave_one_out" else 0)
-    with options.opened(settings, tell_first_use=True) as remembered:
+    _check_output(path)
+    if plot:
+        from gstar.plots import check_installed
+
+        check_installed()
+    how = default_settings(seed, estimator=estimator, **({"iterations": iterations} if iterations else {}))
+    budget_s = read_duration_s(budget) if budget else None if iterations else settings.budget_s or DEFAULT_S
+    trial_s = read_duration_s(trial)
+    families = episodes_of(read_tasks(tasks, target=target), ways=_numbers(ways), rows=rows, n=episodes, seed=seed)
+    tree = space_of(space, [family.task for family in families])
+    with Interrupts() as interrupts, options.opened(settings, tell_first_use=True) as remembered:
+        if not quiet:
+            goes_on = " (goes on where it stood)" if checkpoint_of(path).exists() else ""
+            say(f"{len(families)} tasks, {how.tasks} x {how.strategies} trials an iteration{goes_on}")
+        interrupts.searching = True
         learned = learn(
             families,
-            space_of(space, [f.task for f in families]),
+            tree,
             out=path,
-            budget_s=settings.budget_s or 60.0,
-            trial_s=read_duration_s(trial),
+            budget_s=budget_s,
+            trial_s=trial_s,
             settings=how,
             experience=remembered,
-            listener=_tell,
+            workers=workers,
+            listener=(lambda _: None) if quiet else _tell,
         )
-    lines = read_trace(path)
-    drawn = _drawn(path, lines) if plot else []
-    about = dict(learned.about)
+        interrupts.searching = False
+        lines = read_trace(path)
+        drawn = _drawn(path, lines) if plot and lines else []
+        _report({**learned.about, "out": str(path)}, lines, drawn, json=json)
+    if interrupts.exit_code:
+        raise typer.Exit(interrupts.exit_code)
+
+
+def _report(about: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], drawn: Sequence[Path], *, json: bool) -> None:
+    chances = lines[-1]["chances"] if lines else {}
     if json:
-        chances = lines[-1]["chances"] if lines else {}
-        show_json({**about, "out": str(path), "chances": chances, "plots": [str(p) for p in drawn]})
+        show_json({**about, "chances": chances, "plots": [str(picture) for picture in drawn]})
         return
     show(
         f"{about['trials']} trials on {about['tasks']} tasks, {about['iterations']} iterations: {about['stop_reason']}"
     )
-    for form, shares in lines[-1]["chances"].items() if lines else ():
+    for form, shares in chances.items():
         best = sorted(shares.items(), key=lambda item: -item[1])[:4]
         show(f"  on {form}: " + ", ".join(f"{name} {share:.2f}" for name, share in best))
-    show(f"Wrote {path}; use it with: gstar fit DATA --policy gradient:{path}")
+    show(f"Wrote {about['out']}; use it with: gstar fit DATA --policy gradient:{about['out']}")
     for picture in drawn:
         show(f"Drew {picture}")
+
+
+def _check_output(path: Path) -> None:
+    """Makes sure that g can be written, and that nothing but an older g is replaced."""
+    from gstar.cli.files import check_output
+    from gstar.errors import GstarError, UsageError
+    from gstar.learned import Learned
+
+    check_output(path)
+    if path.exists() and path.stat().st_size:
+        try:
+            Learned.load(path)
+        except GstarError as error:
+            raise UsageError(f"{path} exists and is no g; it would be lost. Choose another name for --out.") from error
 
 
 def _tell(progress: Progress) -> None:

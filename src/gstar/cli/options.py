@@ -64,7 +64,10 @@ Place: TypeAlias = Annotated[
     typer.Option("--experience", metavar="on|off|frozen|URL", help="What is remembered, and where. Default: on."),
 ]
 Policy: TypeAlias = Annotated[
-    str | None, typer.Option("--policy", metavar="NAME", help="portfolio, gaussian or random. Default: portfolio.")
+    str | None,
+    typer.Option(
+        "--policy", metavar="NAME", help="portfolio, gaussian, random, gradient or gradient:FILE. Default: portfolio."
+    ),
 ]
 Learners: TypeAlias = Annotated[
     str | None, typer.Option("--learners", metavar="A,B", help="The learners that may be used. Default: all.")

@@ -31,8 +31,17 @@ COUNTS: Final = ("iteration", "lowered", "n_trainings", "n_failed", "hopeless")
 """Fields of the state that are whole numbers."""
 
 
-def write_checkpoint(path: Path, state: OuterState, g: AbstractDistribution, settings: OuterSettings) -> None:
+def write_checkpoint(
+    path: Path, state: OuterState, g: AbstractDistribution, settings: OuterSettings, key: str = ""
+) -> None:
     """Writes a state; an earlier one at this path stays whole until the new one is.
+
+    Args:
+        path: Where it goes.
+        state: What is written.
+        g: The distribution.
+        settings: How it learns.
+        key: Names all else that must be the same when it goes on, such as the tasks.
 
     Raises:
         StorageError: If it cannot be written.
@@ -49,7 +58,7 @@ def write_checkpoint(path: Path, state: OuterState, g: AbstractDistribution, set
         "trail": state.trail,
     }
     about: dict[str, Any] = {name: getattr(state, name) for name in COUNTS}
-    about |= {"count": state.adam.count, "settings": _essence(settings), "g": g.fingerprint}
+    about |= {"count": state.adam.count, "settings": _essence(settings), "g": g.fingerprint, "key": key}
     about["past"] = [_past_entry(arrays, i, draws, rewards) for i, (draws, rewards) in enumerate(state.past)]
     content = save(
         {name: np.ascontiguousarray(a, float) for name, a in arrays.items()},
@@ -67,7 +76,7 @@ def write_checkpoint(path: Path, state: OuterState, g: AbstractDistribution, set
         raise StorageError(f"The checkpoint {path} could not be written: {error}") from error
 
 
-def read_checkpoint(path: Path, g: AbstractDistribution, settings: OuterSettings) -> OuterState | None:
+def read_checkpoint(path: Path, g: AbstractDistribution, settings: OuterSettings, key: str = "") -> OuterState | None:
     """Reads the state of an earlier run; None if there is no file.
 
     Raises:
@@ -86,6 +95,11 @@ def read_checkpoint(path: Path, g: AbstractDistribution, settings: OuterSettings
         raise UsageError(
             f"The checkpoint {path} is of another run ({about.get('settings')}); "
             "take the same settings and space, or another file."
+        )
+    if about.get("key") != key:
+        raise UsageError(
+            f"The checkpoint {path} is of another run, with other tasks; take the same ones, or another file, "
+            "or delete it to begin anew."
         )
     try:
         return _state_of(arrays, about, g)

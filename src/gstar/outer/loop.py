@@ -94,6 +94,7 @@ def run_outer(
     *,
     start: Array | None = None,
     checkpoint: Path | None = None,
+    key: str = "",
     listener: Callable[[Progress], None] = lambda _: None,
 ) -> OuterResult:
     """Lets g learn by the policy gradient.
@@ -104,6 +105,7 @@ def run_outer(
         settings: How it learns.
         start: ``(W,)`` meta-parameters to begin with; None: those of `g.start`.
         checkpoint: A file from which it goes on if it is there, and that it writes after each iteration.
+        key: Names the tasks; a checkpoint with another one is of another run.
         listener: Is told how it goes on.
 
     Raises:
@@ -116,7 +118,7 @@ def run_outer(
     if g.context_size != world.context_size:
         raise UsageError(f"Expected contexts of {g.context_size} values, but the world's have {world.context_size}.")
     reference = world.draw(REFERENCE_TASKS, np.random.default_rng([settings.seed, 0]), iteration=0).contexts
-    state = (checkpoint and read_checkpoint(checkpoint, g, settings)) or OuterState.begin(  # (1)
+    state = (checkpoint and read_checkpoint(checkpoint, g, settings, key)) or OuterState.begin(  # (1)
         g.start(np.random.default_rng(settings.seed)) if start is None else start, gradient
     )
     try:
@@ -130,9 +132,9 @@ def run_outer(
             state = _updated(state, gradient, g, draws, rewards, settings=settings)  # (5), (6)
             state = _counted(state, outcomes)
             state = _lowered(state, g, reference, settings)  # (7)
-            if checkpoint is not None:
-                write_checkpoint(checkpoint, state, g, settings)
             listener(_progress(before, state, g, reference, rewards=rewards, rate=state.rate(settings)))
+            if checkpoint is not None:
+                write_checkpoint(checkpoint, state, g, settings, key)
     except KeyboardInterrupt:
         reason = "interrupted"
     seconds = time.monotonic() - begin

@@ -112,6 +112,7 @@ class LiveWorld(AbstractWorld):
         remember: Is handed every trial, for experience.
         folder: Where shared data and models lie while they are needed; None: a temporary folder.
         version: Names the g that proposes, in the trials that are remembered.
+        plugins: ``module:Class`` of learners that are not installed as entry points.
     """
 
     tasks: Sequence[LiveTask]
@@ -120,6 +121,7 @@ class LiveWorld(AbstractWorld):
     remember: Callable[[Sequence[Trial]], None] = lambda _: None
     folder: Path | None = None
     version: str = "0"
+    plugins: tuple[str, ...] = ()
     context_size: int = len(NAMES)
 
     def __post_init__(self) -> None:
@@ -147,22 +149,39 @@ class LiveWorld(AbstractWorld):
         return DrawnTasks(np.stack([self.tasks[i].context for i in rows]), rows.tolist())
 
     def train(self, tasks: DrawnTasks, draws: Draws, *, seed: int) -> Outcomes:
+        rows = np.repeat(np.arange(len(tasks)), draws.n)
         seeds = np.random.default_rng(seed).integers(2**31, size=len(tasks))
-        output = Path(tempfile.mkdtemp(prefix="trials-", dir=self._root))
-        started = []
-        for i, (configuration, log_prob) in enumerate(
-            zip(draws.points.configurations, draws.log_probs.ravel(), strict=True)
-        ):
-            row = i // draws.n
-            proposal = Proposal(Strategy.from_point(configuration), float(log_prob), "gradient", self.version)
-            started.append(self._start(tasks.items[row], proposal, output, number=i, seed=int(seeds[row])))
-        trials = [self._end(tasks.items[i // draws.n], s) for i, s in enumerate(started)]
-        shutil.rmtree(output, ignore_errors=True)
+        proposals = [
+            Proposal(Strategy.from_point(point), float(log_prob), "gradient", self.version)
+            for point, log_prob in zip(draws.points.configurations, draws.log_probs.ravel(), strict=True)
+        ]
+        trials = self.trials([tasks.items[row] for row in rows.tolist()], proposals, seeds[rows].tolist())
         self.remember(trials)
         scores = [np.nan if t.query_score is None else t.query_score for t in trials]
         causes = dict.fromkeys(t.error for t in trials if t.error)
         shape = (len(tasks), draws.n)
         return Outcomes(np.reshape(scores, shape), np.reshape([t.cost_s for t in trials], shape), tuple(causes))
+
+    def trials(self, items: Sequence[int], proposals: Sequence[Proposal], seeds: Sequence[int]) -> list[Trial]:
+        """Trains every proposal on the task of that number, all side by side, and waits for them.
+
+        What is likely to take longest is started first, so that no core waits long for the last one.
+        """
+        output = Path(tempfile.mkdtemp(prefix="trials-", dir=self._root))
+        order = np.argsort([-self._work(item, p) for item, p in zip(items, proposals, strict=True)], kind="stable")
+        started = {i: self._start(items[i], proposals[i], output, number=i, seed=seeds[i]) for i in order.tolist()}
+        trials = [self._end(item, started[i]) for i, item in enumerate(items)]
+        shutil.rmtree(output, ignore_errors=True)
+        return trials
+
+    def _work(self, i: int, proposal: Proposal) -> float:
+        """Returns a guess of the seconds that a trial takes."""
+        task, strategy = self.tasks[i].task, proposal.strategy
+        try:
+            learner = get_learner(strategy.learner)
+        except GstarError:
+            return 0.0
+        return learner.work(len(task), task.inputs.n_features, task.n_classes, strategy.configuration)
 
     def reward(self, tasks: DrawnTasks, scores: Array) -> Array:
         return np.stack([self.tasks[i].scale.reward(row) for i, row in zip(tasks.items, scores, strict=True)])
@@ -186,6 +205,7 @@ class LiveWorld(AbstractWorld):
             seed=seed,
             budget_s=None,
             limits=self.limits,
+            plugins=self.plugins,
         )
 
     def _end(self, i: int, started: Started | Trial) -> Trial:

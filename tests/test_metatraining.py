@@ -1,0 +1,344 @@
+"""Meta-training on a person's own tasks: what is read, what is learned, what a kill and bad input leave."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gstar.learner
+from gstar.distribution import TreeDistribution
+from gstar.errors import DataError, GstarError, MissingExtraError, NoModelError, UntrustedFileError, UsageError
+from gstar.executors import SerialExecutor
+from gstar.experience import Experience
+from gstar.learned import Learned
+from gstar.metatraining import (
+    Family,
+    checkpoint_of,
+    default_settings,
+    episodes_of,
+    meta_train,
+    read_tasks,
+    read_trace,
+    root_chances,
+    space_of,
+)
+from gstar.metric import METRICS, TaskKind
+from gstar.outer import Convergence, OuterSettings, run_outer
+from gstar.space import Categorical, Space
+from gstar.testing import evil
+from gstar.worlds.live import LiveTask, LiveWorld
+from tests.worlds.test_live import make_task
+
+SETTINGS = OuterSettings(
+    tasks=2,
+    strategies=2,
+    natural=False,
+    rate=0.03,
+    entropy=0.01,
+    reuse=1,
+    iterations=3,
+    convergence=Convergence(window=4),
+)
+
+
+def families(n: int = 2) -> list[Family]:
+    return [Family(make_task(i), f"family{i}") for i in range(n)]
+
+
+def cheap_space() -> Space:
+    return space_of("constant,neighbors", [make_task()])
+
+
+def learn(out: Path, *, n: int = 2, space: Space | None = None, **changes) -> Learned:
+    options = {k: changes.pop(k) for k in ("workers", "experience", "trial_s", "learners", "listener") if k in changes}
+    settings = replace(SETTINGS, **changes)
+    return meta_train(families(n), space or cheap_space(), out=out, settings=settings, **options)
+
+
+class TestReadTasks:
+    def test_files_and_folders_with_a_manifest(self, tmp_path):
+        for name in ("a", "b"):
+            (tmp_path / f"{name}.csv").write_text("x,y\n" + "1,no\n2,yes\n" * 20)
+        folder = tmp_path / "old"
+        folder.mkdir()
+        (folder / "c.csv").write_text("x,z\n" + "1,3.5\n2,4.5\n" * 20)
+        (folder / "manifest.csv").write_text("name,file,target,task,family\nsee,c.csv,z,regression,alphabet\n")
+        found = read_tasks([str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), str(folder)], target="y")
+        assert [(f.task.name, f.family, f.task.kind.value) for f in found] == [
+            ("a", "a", "binary"),
+            ("b", "b", "binary"),
+            ("see", "alphabet", "regression"),
+        ]
+
+    def test_images_and_sequences(self, tmp_path):
+        rng = np.random.default_rng(0)
+        np.savez(tmp_path / "i.npz", x=rng.integers(0, 255, (30, 5, 5)).astype(np.uint8), y=np.arange(30) % 2)
+        np.savez(tmp_path / "s.npz", x=rng.normal(size=(30, 6, 2)), y=np.arange(30) % 3)
+        found = read_tasks([str(tmp_path / "i.npz"), str(tmp_path / "s.npz")])
+        assert [(f.task.form, f.task.n_classes) for f in found] == [("images", 2), ("sequences", 3)]
+
+    def test_nothing_is_an_error(self):
+        with pytest.raises(DataError, match="at least one task"):
+            read_tasks([])
+
+
+class TestEpisodes:
+    def ten_classes(self) -> Family:
+        rng = np.random.default_rng(0)
+        task = make_task(n=400)
+        labels = tuple("abcdefghij")
+        target = np.arange(400) % 10
+        return Family(
+            replace(task, kind=TaskKind.MULTICLASS, target=rng.permutation(target), classes=labels), "letters"
+        )
+
+    def test_one_for_each_number_of_classes(self):
+        found = episodes_of([self.ten_classes()], ways=(2, 5), rows=90)
+        assert [(f.task.kind, f.task.n_classes, len(f.task), f.family) for f in found] == [
+            (TaskKind.BINARY, 2, 80, "letters"),
+            (TaskKind.MULTICLASS, 5, 90, "letters"),
+        ]
+        assert len({f.task.name for f in found}) == 2
+
+    def test_rows_keep_their_class(self):
+        whole = self.ten_classes()
+        row_of = {tuple(x): i for i, x in enumerate(whole.task.inputs.numbers)}
+        for found in episodes_of([whole], ways=(3,), n=4):
+            rows = [row_of[tuple(x)] for x in found.task.inputs.numbers]
+            before = [whole.task.classes[whole.task.target[row]] for row in rows]
+            assert before == [found.task.classes[code] for code in found.task.target]
+
+    def test_so_many_of_each(self):
+        assert len(episodes_of([self.ten_classes()], ways=(2, 5), n=6)) == 6
+
+    def test_a_task_with_few_classes_stays_whole(self):
+        small = Family(make_task(), "small")
+        found = episodes_of([small, self.ten_classes()], ways=(5,))
+        assert [len(f.task) for f in found] == [60, 200]
+
+    def test_no_task_with_so_many_classes(self):
+        with pytest.raises(DataError, match="at least 5 classes"):
+            episodes_of([Family(make_task(), "small")], ways=(5,))
+
+
+class TestSpace:
+    def test_names_become_a_tree(self):
+        space = space_of("constant, neighbors", [make_task()])
+        assert space.parameters["learner"].choices == ("constant", "neighbors")
+
+    def test_rows_that_make_no_sense_are_not_in_it(self):
+        assert space_of("constant", [make_task()]).parameters["selection.kind"].choices == (
+            "all",
+            "part",
+            "balanced",
+            "clean",
+        )
+        regression = make_task(kind=TaskKind.REGRESSION)
+        assert "balanced" not in space_of("constant", [regression]).parameters["selection.kind"].choices
+        ordered = replace(make_task(), order=np.arange(60))
+        assert "recent" in space_of("constant", [ordered]).parameters["selection.kind"].choices
+
+    def test_a_file(self, tmp_path):
+        path = tmp_path / "s.json"
+        path.write_text(json.dumps(cheap_space().to_json()))
+        assert space_of(str(path), [make_task()]).to_json() == cheap_space().to_json()
+
+    @pytest.mark.parametrize("content", ["", "[1]", "{}", '{"parameters": 3}', "{", "null"])
+    def test_a_file_that_is_no_space(self, tmp_path, content):
+        (tmp_path / "s.json").write_text(content)
+        with pytest.raises(UsageError, match=r"space"):
+            space_of(str(tmp_path / "s.json"), [make_task()])
+
+    def test_a_file_that_is_not_there(self, tmp_path):
+        with pytest.raises(UsageError, match=r"none\.json"):
+            space_of(str(tmp_path / "none.json"), [make_task()])
+
+    def test_a_learner_that_nobody_knows(self):
+        with pytest.raises(UsageError, match=r"No learner 'neighbours'.*neighbors"):
+            space_of("neighbours", [make_task()])
+
+    def test_no_learner_that_fits_a_task(self):
+        with pytest.raises(UsageError, match=r"Expected a learner for toy0 .table, binary., but the space has cnn"):
+            space_of("cnn", [make_task()])
+
+    def test_torch_is_not_installed(self, monkeypatch):
+        real = gstar.learner.find_spec
+        monkeypatch.setattr(gstar.learner, "find_spec", lambda name: None if name == "torch" else real(name))
+        with pytest.raises(MissingExtraError, match=r"gstar\[deep\]"):
+            space_of("linear,mlp", [make_task()])
+
+
+def test_g_learns_and_is_saved(tmp_path):
+    learned = learn(tmp_path / "g", iterations=12)
+    assert learned.about["stop_reason"] == "iterations"
+    assert learned.about["trials"] == 48
+    assert learned.about["failed"] == 0
+    assert learned.about["families"] == ["family0", "family1"]
+    lines = read_trace(tmp_path / "g")
+    assert [line["iteration"] for line in lines] == list(range(1, 13))
+    first, last = (line["chances"]["table"]["neighbors"] for line in (lines[0], lines[-1]))
+    assert last > first + 0.1
+    np.testing.assert_array_equal(Learned.load(tmp_path / "g").meta, learned.meta)
+
+
+def test_the_same_at_one_and_two_workers(tmp_path):
+    one, two = (learn(tmp_path / f"g{workers}", workers=workers) for workers in (1, 2))
+    np.testing.assert_array_equal(one.meta, two.meta)
+    assert read_trace(tmp_path / "g1") == read_trace(tmp_path / "g2")
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from tests.test_metatraining import learn
+def listener(progress):
+    if progress.iteration == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+learn(Path({out!r}), iterations=5, listener=listener)
+"""
+
+
+def test_after_a_kill_it_goes_on_to_the_same_result(tmp_path):
+    whole = learn(tmp_path / "whole", iterations=5)
+    out = tmp_path / "killed"
+    code = textwrap.dedent(KILLED).format(out=str(out))
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent, check=False, timeout=300)
+    assert done.returncode == -signal.SIGKILL
+    assert not out.exists()
+    assert len(read_trace(out)) == 3
+    seen = []
+    resumed = learn(out, iterations=5, listener=lambda progress: seen.append(progress.iteration))
+    assert seen == [3, 4, 5]
+    np.testing.assert_array_equal(resumed.meta, whole.meta)
+    assert {**resumed.about} == {**whole.about}
+    assert read_trace(out) == read_trace(tmp_path / "whole")
+
+
+def test_more_iterations_go_on_where_it_stood(tmp_path):
+    whole = learn(tmp_path / "whole", iterations=4)
+    learn(tmp_path / "parts", iterations=2)
+    parts = learn(tmp_path / "parts", iterations=4)
+    np.testing.assert_array_equal(parts.meta, whole.meta)
+
+
+def test_a_line_that_a_kill_cut_off_is_mended(tmp_path):
+    learn(tmp_path / "g", iterations=2)
+    trace = tmp_path / "g.trace.jsonl"
+    trace.write_text(trace.read_text() + '{"iteration": 3, "rew')
+    learn(tmp_path / "g", iterations=4)
+    assert [json.loads(line)["iteration"] for line in trace.read_text().splitlines()] == [1, 2, 3, 4]
+
+
+def test_a_trace_without_a_checkpoint_is_of_an_earlier_run(tmp_path):
+    learn(tmp_path / "g", iterations=2)
+    checkpoint_of(tmp_path / "g").unlink()
+    learn(tmp_path / "g", iterations=1)
+    assert len(read_trace(tmp_path / "g")) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"), [({"n": 3}, "of another run"), ({"trial_s": 7.0}, "of another run"), ({"seed": 9}, "seed")]
+)
+def test_a_checkpoint_of_another_run_is_refused_and_kept(tmp_path, changes, match):
+    learn(tmp_path / "g", iterations=1)
+    files = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(UsageError, match=match):
+        learn(tmp_path / "g", **{"iterations": 2, **changes})
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == files
+
+
+def test_a_damaged_checkpoint_is_refused_and_kept(tmp_path):
+    learn(tmp_path / "g", iterations=1)
+    content = checkpoint_of(tmp_path / "g").read_bytes()
+    checkpoint_of(tmp_path / "g").write_bytes(content[:50])
+    with pytest.raises(UntrustedFileError, match="Delete it to begin anew"):
+        learn(tmp_path / "g")
+    assert (tmp_path / "g").exists()
+
+
+def test_one_task_and_a_space_with_one_point(tmp_path):
+    space = Space({"learner": Categorical(("constant",)), "selection.kind": Categorical(("all",))})
+    learned = learn(tmp_path / "g", n=1, space=space, iterations=8, convergence=Convergence(window=4, lowerings=0))
+    assert learned.about["tasks"] == 1
+    assert np.isfinite(learned.meta).all()
+    assert read_trace(tmp_path / "g")[-1]["chances"] == {"table": {"constant": 1.0}}
+    assert read_trace(tmp_path / "g")[-1]["entropy"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("learner", "cause"),
+    [(evil.Diverger, "not finite"), (evil.Raiser, "does not like"), (evil.Sleeper, "killed after 0.5 s")],
+)
+def test_a_learner_that_fails_always_ends_it_and_says_why(tmp_path, learner, cause):
+    space = Space({"learner": Categorical((learner.name,)), "selection.kind": Categorical(("all",))})
+    with pytest.raises(NoModelError, match=cause):
+        learn(
+            tmp_path / "g", space=space, tasks=1, strategies=1, reuse=0, learners=[learner()],
+            trial_s=0.5 if learner is evil.Sleeper else 20.0,
+        )  # fmt: skip
+
+
+def test_a_learner_that_fails_is_given_up_for_one_that_works(tmp_path):
+    space = Space(
+        {"learner": Categorical(("raiser", "constant")), "selection.kind": Categorical(("all",))},
+    )
+    learned = learn(tmp_path / "g", space=space, learners=[evil.Raiser()], iterations=10, strategies=4)
+    assert 0 < learned.about["failed"] < learned.about["trials"]
+    assert read_trace(tmp_path / "g")[-1]["chances"]["table"]["constant"] > 0.6
+
+
+def test_a_task_that_cannot_be_scored_is_named(tmp_path):
+    task = replace(make_task(), target=np.r_[np.zeros(59, int), 1], metric=METRICS["roc_auc"])
+    with pytest.raises(GstarError, match="toy0 cannot be learned from: Expected roc_auc"):
+        meta_train([Family(task, "one")], cheap_space(), out=tmp_path / "g", settings=SETTINGS)
+
+
+def test_every_trial_is_remembered(tmp_path):
+    with Experience.open(f"sqlite:///{tmp_path}/e.sqlite") as experience:
+        learn(tmp_path / "g", iterations=2, experience=experience)
+        runs = experience.runs(limit=9)
+        assert sum(run.trials for run in runs) == 8
+        assert [run.status for run in runs] == ["completed"] * 2
+
+
+def test_it_stops_when_the_budget_is_over(tmp_path):
+    learned = meta_train(families(1), cheap_space(), out=tmp_path / "g", settings=SETTINGS, budget_s=1e-9)
+    assert learned.about["stop_reason"] == "budget"
+    assert learned.about["iterations"] == 0
+
+
+def test_the_default_settings_reuse_trials_where_the_estimator_can():
+    assert default_settings().reuse == 2
+    assert default_settings(estimator="evolution").reuse == 0
+
+
+def test_memory_does_not_grow_with_the_number_of_trials():
+    space = Space({"learner": Categorical(("constant",)), "selection.kind": Categorical(("all", "balanced"))})
+    settings = replace(SETTINGS, iterations=30, convergence=Convergence(window=10, lowerings=99))
+    held: list[int] = []
+
+    def listener(progress):
+        if progress.iteration in (15, 30):
+            held.append(tracemalloc.get_traced_memory()[0])
+
+    with SerialExecutor() as executor, LiveWorld([LiveTask.of(make_task())], executor) as world:
+        tracemalloc.start()
+        run_outer(TreeDistribution(space, context_size=world.context_size), world, settings, listener=listener)
+        tracemalloc.stop()
+    assert held[1] - held[0] < 60 * 500  # 60 trials lie between
+
+
+def test_the_chances_at_the_root_are_averaged_over_tasks():
+    space = Space({"learner": Categorical(("constant", "neighbors"))})
+    g = TreeDistribution(space, context_size=2)
+    meta = np.zeros(g.size)
+    assert root_chances(g, meta, np.ones((3, 2))) == {"constant": 0.5, "neighbors": 0.5}
