@@ -2,6 +2,7 @@
 
     python benchmarks/meta_training.py collect DATA --budget 25m    # the same strategies on all tasks; resumes
     python benchmarks/meta_training.py learn                         # meta-training, and what came of it
+    python benchmarks/meta_training.py live DATA --budget 3m         # how busy two cores are, and whether memory grows
 
 DATA holds images/, sequences/ and tasks/ with manifest.csv. Learning reads the recorded trials, so that it
 takes seconds and repeats; every recorded trial was a model that was trained.
@@ -13,21 +14,44 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
+from meta_table import Table, drawn, halving, interval, mean_of
 from meta_tasks import quarter, read_families, strategies_for
 
+from gstar.distribution import CandidateDistribution, TreeDistribution
 from gstar.executors import Limits, ProcessExecutor
+from gstar.learner import get_learner
+from gstar.metatraining import default_settings, space_of
+from gstar.outer import OuterSettings, Progress, run_outer
+from gstar.plots import draw_trace
 from gstar.settings import read_duration_s
-from gstar.strategy import Strategy
+from gstar.space import Space
+from gstar.strategy import Strategy, strategy_space
 from gstar.trial import Proposal, Trial
 from gstar.worlds.live import LiveTask, LiveWorld
+from gstar.worlds.recorded import RecordedWorld
 
 TRIALS = Path(__file__).parent / "results" / "meta_training_trials.jsonl"
 TRIAL_S = 1800.0
 """After so long a trial is killed; far more than any takes; what it costs is counted in seconds of the processor."""
+REPEATS = 200
+"""Draws of a search on a task, whose regrets are averaged."""
+SETTINGS = OuterSettings(
+    "leave_one_out",
+    tasks=16,
+    strategies=8,
+    natural=False,
+    rate=0.02,
+    entropy=0.05,
+    entropy_halving=150,
+    convergence=None,
+)
 ROUND = 5
 """Strategies that are tried on all tasks before the next ones are."""
 
@@ -102,14 +126,173 @@ def read_rows(file: Path) -> Iterable[dict]:
                 continue
 
 
+def learn(seeds: int, iterations: int) -> None:
+    """Meta-trains on each half of the families, measures on the other, and prints what came of it."""
+    table = Table.of(read_rows(TRIALS))
+    forms = {form: int((table.forms == form).sum()) for form in dict.fromkeys(table.forms)}
+    n_trials, n_strategies = np.isfinite(table.rewards).sum(), len(table.strategies)
+    print(f"{n_trials} trials: {len(table.tasks)} tasks {forms}, {n_strategies} strategies")
+    g_of = np.stack([_learned(table, seed, iterations) for seed in range(seeds)])  # (seeds, T, P)
+    rng = np.random.default_rng(0)
+    for form in forms:
+        rows = np.flatnonzero(table.forms == form)
+        print(f"\n{form}: {len(rows)} tasks, {len(table.open(rows[0]))} strategies")
+        _print_families(table, g_of, rows, rng)
+        _print_regrets(table, g_of, rows, rng)
+        _print_twins(table, g_of, rows, rng)
+
+
+def _learned(table: Table, seed: int, iterations: int) -> np.ndarray:
+    """Returns ``(T, P)`` log-probabilities by the g that has seen the other half of the families only."""
+    log_probs = np.zeros(table.rewards.shape)
+    for half in (0, 1):
+        seen, new = np.flatnonzero(table.halves != half), np.flatnonzero(table.halves == half)
+        rewards = table.rewards[seen]
+        low, high = np.nanmedian(rewards, axis=1), np.nanmax(rewards, axis=1)
+        world = RecordedWorld(table.contexts[seen], table.strategies, rewards, table.costs[seen], low, high)
+        g = world.distribution(_space(table))
+        lines: list[dict] = []
+        settings = replace(SETTINGS, seed=seed, iterations=iterations)
+
+        def listener(progress: Progress, g=g, lines=lines) -> None:
+            if progress.iteration % 5 == 0:
+                lines.append(_line(progress, g, table))
+
+        result = run_outer(g, world, settings, listener=listener)
+        log_probs[new] = g.log_probs(result.meta, table.contexts[new])
+        if seed == half == 0:
+            draw_trace(lines, TRIALS.with_name("meta_training.png"), title="Meta-training on recorded trials")
+    return log_probs
+
+
+def _space(table: Table) -> Space:
+    learners = {name: get_learner(name) for name in dict.fromkeys(table.learners.tolist())}
+    return strategy_space(
+        {name: learner.space for name, learner in learners.items()},
+        scheduled=frozenset(name for name, learner in learners.items() if learner.has_schedule),
+        paced=frozenset(name for name, learner in learners.items() if learner.handles_pace),
+    )
+
+
+def _line(progress: Progress, g: CandidateDistribution, table: Table) -> dict:
+    """Returns what `draw_trace` needs of an iteration: where g stands on tasks of each form."""
+    chances = {}
+    for form in dict.fromkeys(table.forms.tolist()):
+        shares = np.exp(g.log_probs(progress.meta, table.contexts[table.forms == form])).mean(axis=0)
+        chances[form] = {n: float(shares[table.learners == n].sum()) for n in dict.fromkeys(table.learners.tolist())}
+    return {
+        "iteration": progress.iteration,
+        "reward": progress.reward,
+        "entropy": progress.entropy,
+        "trials": progress.n_trainings,
+        "failed": progress.n_failed,
+        "chances": chances,
+    }
+
+
+def _print_families(table: Table, g_of: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> None:
+    """Prints how probable g makes each learner, and the one that is best on the task."""
+    shares = np.exp(g_of[:, rows]).mean(axis=0)
+    for name in dict.fromkeys(table.learners[table.open(rows[0])].tolist()):
+        print(f"  g on {name:14s} {interval(shares[:, table.learners == name].sum(axis=1), rng)}")
+    best = [table.learners[np.nanargmax(table.rewards[i])] for i in rows]
+    right = [shares[k, table.learners == best[k]].sum() for k in range(len(rows))]
+    print(f"  g on the learner that is best there {interval(np.array(right), rng)}  {dict(Counter(best))}")
+
+
+def _print_regrets(table: Table, g_of: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> None:
+    """Prints mean regrets: of g, of every fixed strategy, of random search and successive halving."""
+    columns, flat = table.open(rows[0]), np.zeros(len(table.strategies))
+
+    def mean(chosen: Callable[[int, np.random.Generator], np.ndarray]) -> np.ndarray:
+        return np.array([mean_of(lambda r, i=i: table.regret(i, chosen(i, r)), REPEATS, 0) for i in rows])
+
+    def by_g(n: int) -> Callable[[int, np.random.Generator], np.ndarray]:
+        return lambda i, r: drawn(g_of[r.integers(len(g_of)), i], columns, n, r)
+
+    ours = mean(by_g(3))
+    found = {"g, 1 trial": mean(by_g(1)), "g, 3 trials": ours}
+    found |= {f"random, {n} trials": mean(lambda i, r, n=n: drawn(flat, columns, n, r)) for n in (3, 8, 15)}
+    if np.isfinite(table.short_costs[rows][:, columns]).all():
+        found["halving, cost of 3 trials of g"] = mean(
+            lambda i, r: halving(table, i, _cost(table, by_g(3)(i, r), i), r)
+        )
+    fixed = table.best[rows, None] - table.rewards[rows][:, columns]
+    order = np.argsort(fixed.mean(axis=0))
+    for k in order[:3]:
+        strategy = table.strategies[columns[k]]
+        found[f"fixed: {strategy.learner} {strategy.hash[:6]}"] = fixed[:, k]
+    for name, values in found.items():
+        print(f"  regret {name:32s} {interval(values, rng)}   g, 3 trials, less this: {interval(ours - values, rng)}")
+    print(f"  the worst fixed strategy {fixed.mean(axis=0).max():.3f}; a tuned choice per task 0")
+
+
+def _cost(table: Table, chosen: np.ndarray, task: int) -> float:
+    return float(table.costs[task, chosen].sum())
+
+
+def _print_twins(table: Table, g_of: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> None:
+    """Prints what g's choice of schedule and rows brings over the default ones, for the same configurations."""
+    networks = np.array([j for j in table.open(rows[0]) if quarter(table.strategies[j]) is not None])
+    twins = np.where(table.twins[networks] < 0, networks, table.twins[networks])
+    weights = np.exp(g_of[:, rows][:, :, networks])
+    weights /= weights.sum(axis=2, keepdims=True)
+    gains = table.rewards[rows][:, networks] - table.rewards[rows][:, twins]
+    learned = (weights * gains).sum(axis=2).mean(axis=0)
+    uniform = gains[:, twins != networks].mean(axis=1)
+    moved = weights[:, :, twins != networks].sum(axis=2).mean()
+    print(f"  networks: g puts {moved:.2f} on other schedules or rows than the default ones")
+    print(f"  gain over default schedule and rows: g {interval(learned, rng)}, at random {interval(uniform, rng)}")
+
+
+def live(data: Path, budget_s: float) -> None:
+    """Meta-trains on models that are trained now, and prints how busy two cores were and whether memory grew."""
+    tasks = [LiveTask.of(family.task, family=family.family) for family, _ in read_families(data)]
+    space = space_of(None, [task.task for task in tasks])
+    trials: list[tuple[float, float]] = []
+    memory: list[tuple[int, float]] = []
+
+    def remember(new: Sequence[Trial]) -> None:
+        trials.extend((trial.extra["cpu_s"], trial.cost_s) for trial in new)
+        memory.append((len(trials), psutil.Process().memory_info().rss / 2**20))
+
+    settings = replace(default_settings(), budget_s=budget_s)
+    with (
+        ProcessExecutor(2) as executor,
+        LiveWorld(tasks, executor, Limits(time_s=60.0), remember=remember) as world,
+    ):
+        begin, before = time.monotonic(), _children_s()
+        run_outer(TreeDistribution(space, context_size=world.context_size), world, settings)
+        wall_s, spent_s = time.monotonic() - begin, _children_s() - before
+    cpu_s = sum(cpu for cpu, _ in trials)
+    print(f"{len(trials)} trials in {wall_s:.0f} s, load average {psutil.getloadavg()[0]:.1f}")
+    print(
+        f"processor time of training / (2 x wall): {cpu_s / (2 * wall_s):.2f}; of workers: {spent_s / (2 * wall_s):.2f}"
+    )
+    print("memory (MiB) after trials: " + ", ".join(f"{n}: {mb:.0f}" for n, mb in memory[:: max(1, len(memory) // 8)]))
+
+
+def _children_s() -> float:
+    """Returns the processor time of all processes that this one started, also of those that have ended."""
+    found = psutil.Process().children(recursive=True)
+    times = [process.cpu_times() for process in found if process.is_running()]
+    return sum(t.user + t.system + t.children_user + t.children_system for t in times)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("collect", "learn"))
+    parser.add_argument("what", choices=("collect", "learn", "live"))
     parser.add_argument("data", nargs="?", type=Path)
-    parser.add_argument("--budget", default="25m")
+    parser.add_argument("--budget", default="25m", help="of collect and live")
+    parser.add_argument("--seeds", type=int, default=5, help="of learn")
+    parser.add_argument("--iterations", type=int, default=600, help="of learn")
     given = parser.parse_args()
     if given.what == "collect":
         collect(given.data, read_duration_s(given.budget))
+    elif given.what == "live":
+        live(given.data, read_duration_s(given.budget))
+    else:
+        learn(given.seeds, given.iterations)
 
 
 if __name__ == "__main__":

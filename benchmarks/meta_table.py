@@ -1,0 +1,138 @@
+"""The recorded trials of `meta_training.py` as a table, and what searches would have found in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from meta_tasks import plain, quarter, strategies_for
+
+from gstar.strategy import Strategy
+
+Array = np.ndarray
+FAILED = -1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Is T tasks and P strategies; NaN where a strategy does not take a task, or was not tried yet.
+
+    Args:
+        tasks: ``(T,)`` names.
+        forms: ``(T,)``.
+        halves: ``(T,)`` 0 or 1.
+        contexts: ``(T, X)`` what g sees.
+        strategies: P strategies.
+        rewards: ``(T, P)`` on query rows: 0 a constant prediction, 1 a perfect one, at least -1.
+        valid: ``(T, P)`` the same on validation rows: what a search sees.
+        costs: ``(T, P)`` seconds of one core.
+        short_valid: ``(T, P)`` validation with a quarter of the epochs; of a learner without epochs, `valid`.
+        short_costs: ``(T, P)``.
+    """
+
+    tasks: Array
+    forms: Array
+    halves: Array
+    contexts: Array
+    strategies: list[Strategy]
+    rewards: Array
+    valid: Array
+    costs: Array
+    short_valid: Array
+    short_costs: Array
+
+    @staticmethod
+    def of(rows: Iterable[dict]) -> Table:
+        """Builds the table of the strategies that were tried on all tasks of their form."""
+        by_key = {(row["task"], row["strategy"]): row for row in rows}
+        about = {row["task"]: row for row in by_key.values()}
+        names = sorted(about, key=lambda name: (about[name]["form"], name))
+        tried = {
+            form: [
+                s for s in strategies_for(form) if all((n, s.hash) in by_key for n in names if about[n]["form"] == form)
+            ]
+            for form in sorted({row["form"] for row in about.values()})
+        }
+        strategies = list(dict.fromkeys(s for found in tried.values() for s in found))
+        shape = (len(names), len(strategies))
+        arrays = {k: np.full(shape, np.nan) for k in ("rewards", "valid", "costs", "short_valid", "short_costs")}
+        for i, name in enumerate(names):
+            for j, strategy in enumerate(strategies):
+                if strategy not in tried[about[name]["form"]]:
+                    continue
+                row = by_key[name, strategy.hash]
+                less = quarter(strategy)
+                short = row if less is None else by_key.get((name, less.hash), {"valid": np.nan, "cpu_s": np.nan})
+                arrays["rewards"][i, j] = _worth(row["reward"])
+                arrays["valid"][i, j], arrays["costs"][i, j] = _worth(row["valid"]), row["cpu_s"]
+                arrays["short_valid"][i, j], arrays["short_costs"][i, j] = _worth(short["valid"]), short["cpu_s"]
+        column = {key: np.array([about[n][key] for n in names]) for key in ("form", "half", "context")}
+        return Table(np.array(names), column["form"], column["half"], column["context"], strategies, **arrays)
+
+    @cached_property
+    def learners(self) -> Array:
+        """``(P,)``."""
+        return np.array([s.learner for s in self.strategies])
+
+    @cached_property
+    def twins(self) -> Array:
+        """``(P,)`` the column of the same configuration with default schedule and rows; -1: it is that itself."""
+        column = {s: j for j, s in enumerate(self.strategies)}
+        found = [column.get(plain(s), -1) for s in self.strategies]
+        return np.array([-1 if j == k else k for j, k in enumerate(found)])
+
+    @property
+    def best(self) -> Array:
+        """``(T,)`` the best known reward."""
+        return np.nanmax(self.rewards, axis=1)
+
+    def open(self, task: int) -> Array:
+        """Returns the columns that were tried on a task."""
+        return np.flatnonzero(np.isfinite(self.rewards[task]))
+
+    def regret(self, task: int, chosen: Array) -> float:
+        """Returns the regret of trying these strategies and keeping the one that validates best."""
+        return float(self.best[task] - self.rewards[task, chosen[np.argmax(self.valid[task, chosen])]])
+
+
+def _worth(value: float | None) -> float:
+    return FAILED if value is None else max(FAILED, value)
+
+
+def drawn(log_probs: Array, columns: Array, n: int, rng: np.random.Generator) -> Array:
+    """Draws n of the columns without replacement, with these log-probabilities."""
+    keys = log_probs[columns] + rng.gumbel(size=len(columns))
+    return columns[np.argsort(-keys)[:n]]
+
+
+def halving(table: Table, task: int, budget: float, rng: np.random.Generator) -> Array:
+    """Returns the strategies that successive halving trains in full within a cost.
+
+    In random order, as many strategies as can be paid get a quarter of their epochs; the best quarter of them by
+    validation is trained in full. How many that is, is chosen knowing what all of them cost, which is in its favour. A
+    learner without epochs is trained in full at once.
+    """
+    order = rng.permutation(table.open(task))
+    for n in range(len(order), 0, -1):
+        first = order[:n]
+        kept = first[np.argsort(-table.short_valid[task, first])[: max(1, n // 4)]]
+        has_epochs = np.array([quarter(table.strategies[j]) is not None for j in kept])
+        if table.short_costs[task, first].sum() + table.costs[task, kept][has_epochs].sum() <= budget:
+            return kept
+    return order[:1]
+
+
+def interval(values: Array, rng: np.random.Generator) -> str:
+    """Returns the mean of the tasks with a 95 % interval by bootstrap over tasks."""
+    values = np.asarray(values, float)
+    means = values[rng.integers(len(values), size=(4000, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return f"{values.mean():.3f} [{low:.3f}, {high:.3f}]"
+
+
+def mean_of(measure: Callable[[np.random.Generator], float], times: int, seed: int) -> float:
+    """Returns the mean of a random measure."""
+    rng = np.random.default_rng(seed)
+    return float(np.mean([measure(rng) for _ in range(times)]))
