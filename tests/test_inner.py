@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from gstar.executors import Limits, ProcessExecutor, SerialExecutor
 from gstar.inner import end_inner, fidelity_name, fit_one, run_inner, share, start_inner
-from gstar.inputs import Table
+from gstar.inputs import Images, Table
 from gstar.learner import AbstractLearner, TrainingSpec, register_learner
 from gstar.metric import METRICS, TaskKind
 from gstar.space import Space
@@ -18,6 +19,8 @@ from gstar.strategy import Strategy
 from gstar.task import Task
 from gstar.testing import evil
 from gstar.trial import Proposal, Status
+from gstar.weights import WEIGHTS, Weights
+from tests.begins import Begins
 
 
 def make_toy_task(n=90, kind=TaskKind.BINARY):
@@ -244,3 +247,49 @@ def test_the_pace_reaches_learners_that_take_it(tmp_path, pace, answer):
     )
     assert trial.status is Status.COMPLETED, trial.error
     assert trial.predictions.tolist() == [answer] * 90
+
+
+def images_task(n=40, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (n, 1, 5, 5), np.uint8)
+    return Task("images", TaskKind.BINARY, METRICS["log_loss"], Images(pixels), np.arange(n) % 2, ("a", "b"))
+
+
+@pytest.fixture
+def remembered(tmp_path):
+    register_learner(Begins())
+    parts = {WEIGHTS: save({"body": np.array([0.8])})}
+    source = Weights(tmp_path / "w", quota_mb=1.0).keep(images_task(seed=1), Strategy("begins"), parts, run="")
+    return source.path
+
+
+@pytest.mark.parametrize(("body", "answer"), [("frozen", 0.8), ("fine_tuned", 0.9), (None, 0.6)])
+def test_a_strategy_begins_with_the_weights_that_it_is_handed(tmp_path, remembered, body, answer):
+    strategy = Strategy("begins", Begins.space.default(), init={"kind": "remembered", "body": body} if body else {})
+    where = {"folds": two_folds(40), "folder": tmp_path / "run", "executor": SerialExecutor()}
+    where["folder"].mkdir()
+    trial = run_inner(images_task(), strategy, **where, initial=remembered if body else None)
+    assert trial.strategy == strategy
+    np.testing.assert_allclose(trial.predictions[:, 1], answer)
+
+
+@pytest.mark.parametrize("how", ["damaged", "gone", "never"])
+def test_weights_that_cannot_be_used_are_told_and_it_is_a_trial_from_scratch(tmp_path, remembered, how):
+    if how == "damaged":
+        remembered.write_bytes(remembered.read_bytes()[:-1])
+    elif how == "gone":
+        remembered.unlink()
+    strategy = Strategy("begins", Begins.space.default(), init={"kind": "remembered", "body": "frozen"})
+    (tmp_path / "run").mkdir()
+    initial = None if how == "never" else remembered
+    trial = run_inner(
+        images_task(),
+        strategy,
+        folds=two_folds(40),
+        folder=tmp_path / "run",
+        executor=SerialExecutor(),
+        initial=initial,
+    )
+    assert trial.status is Status.COMPLETED
+    assert trial.strategy == replace(strategy, init={})
+    assert bool(trial.extra["no_initial"]) == (how != "never")
+    np.testing.assert_allclose(trial.predictions[:, 1], 0.5)

@@ -14,6 +14,7 @@ from gstar.reading import make_task
 from gstar.search import search
 from gstar.testing import evil
 from gstar.trial import Status
+from tests.begins import Begins
 
 QUICK = ["linear", "neighbors", "extra_trees"]
 
@@ -182,3 +183,74 @@ def test_groups_never_straddle_and_weights_count(task):
     result = search(grouped, budget_s=None, trials=1, learners=["linear"], workers=0)
     assert result.trials[1].completed
     assert Path(result.run).name == result.run
+
+
+def images_of(seed, n=60):
+    pixels = np.random.default_rng(seed).integers(0, 200, (n, 1, 5, 5), np.uint8)
+    return make_task(pixels, np.array(["a", "b"])[np.arange(n) % 2], name=f"images {seed}", metric="log_loss")
+
+
+def search_images(place, seed, *, trials=3, weights_mb=1.0, mode="on", **options):
+    with Experience.open(place, mode=mode, weights_mb=weights_mb) as experience:
+        return search(
+            images_of(seed), budget_s=None, trials=trials, learners=[Begins()], experience=experience, **options
+        )
+
+
+def sources_of(trial):
+    return trial.proposal.reason.partition("weights of ")[2]
+
+
+def inits(result):
+    return [t.strategy.init.get("body", "scratch") for t in result.trials[1:]]
+
+
+def test_a_similar_task_hands_on_its_weights(tmp_path):
+    place = tmp_path / "e.sqlite"
+    assert inits(search_images(place, 0, workers=0)) == ["scratch"] * 3
+    result = search_images(place, 1, workers=0)
+    assert inits(result) == ["scratch", "fine_tuned", "frozen"]
+    tuned = result.trials[2]
+    assert "weights of images 0 (60 rows, distance 0." in tuned.proposal.reason
+    with Experience.open(place, weights_mb=1.0) as experience:
+        assert {source.name for source in experience.weights} == {"images 0", "images 1"}
+        assert experience.history(result.task, "log_loss")[2].strategy == tuned.strategy
+        removed = experience.forget("images 0")
+        assert (removed["tasks"], removed["weights"]) == (1, 1)
+        assert experience.remove_run(result.run)["weights"] == 1
+        assert (experience.status().weights, experience.check()) == (0, [])
+
+
+def test_a_search_with_weights_repeats_at_any_number_of_workers(tmp_path):
+    place = tmp_path / "e.sqlite"
+    search_images(place, 0, workers=0)
+    results = [search_images(place, 1, workers=workers) for workers in (0, 1, 2, 0)]
+    assert inits(results[0]) == ["scratch", "fine_tuned", "frozen"]
+    for other in results[1:]:
+        assert [t.strategy for t in other.trials] == [t.strategy for t in results[0].trials]
+        assert [t.score for t in other.trials] == [t.score for t in results[0].trials]
+        assert [sources_of(t) for t in other.trials] == [sources_of(t) for t in results[0].trials]
+
+
+def test_off_and_frozen_keep_no_weights_and_off_uses_none(tmp_path):
+    place = tmp_path / "e.sqlite"
+    search_images(place, 0, workers=0)
+    assert inits(search_images(place, 1, workers=0, weights_mb=0.0)) == ["scratch"] * 3
+    assert inits(search_images(place, 2, workers=0, mode="frozen")) == ["scratch", "fine_tuned", "frozen"]
+    with Experience.open(place) as experience:
+        assert [source.name for source in experience.weights] == ["images 0"]
+
+
+def test_damaged_weights_are_told_once_and_the_search_goes_on(tmp_path):
+    place = tmp_path / "e.sqlite"
+    search_images(place, 0, workers=0)
+    with Experience.open(place, weights_mb=1.0) as experience:
+        (source,) = experience.weights
+        content = source.path.read_bytes()
+        source.path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert "damaged" in experience.check()[0]
+    result = search_images(place, 1, trials=5, workers=0)
+    assert set(inits(result)) == {"scratch"}
+    told = [note for note in result.notes if "began from scratch" in note]
+    assert told
+    assert "damaged" in told[0]

@@ -3,7 +3,7 @@
 import pytest
 
 from gstar.errors import UsageError
-from gstar.settings import SETTINGS, read_duration_s, read_size_mb, settle
+from gstar.settings import SETTINGS, read_duration_s, read_room_mb, read_size_mb, settle
 
 
 @pytest.fixture
@@ -150,3 +150,14 @@ def test_no_sizes(text):
 
 def test_each_setting_says_what_it_means():
     assert all(setting.meaning for setting in SETTINGS.values())
+
+
+@pytest.mark.parametrize(("text", "mb"), [("off", 0), ("ON", 500), (False, 0), ("200MiB", 200), ("2 GiB", 2048)])
+def test_room_for_weights(text, mb):
+    assert read_room_mb(text) == mb
+
+
+@pytest.mark.parametrize("text", ["", "yes", "5", "-1MiB", "none"])
+def test_no_room(text):
+    with pytest.raises(UsageError, match="off, on or a size"):
+        read_room_mb(text)

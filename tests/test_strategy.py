@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from gstar.errors import UsageError
 from gstar.space import Categorical, Integer, Real, Space
-from gstar.strategy import PACED_SELECTION_SPACE, SCHEDULE_SPACE, SELECTION_SPACE, Strategy, strategy_space
+from gstar.strategy import (
+    INIT_SPACE,
+    PACED_SELECTION_SPACE,
+    SCHEDULE_SPACE,
+    SELECTION_SPACE,
+    Strategy,
+    strategy_space,
+)
 
 SPACE = strategy_space(
     {"plain": Space({"alpha": Real(1e-3, 1e3, log=True)}), "boosted": Space({"depth": Integer(2, 8)})},
@@ -95,3 +102,33 @@ def test_control_is_a_choice_of_learners_that_can_be_controlled():
 
 def test_hashes_of_strategies_without_control_are_as_ever():
     assert Strategy("mlp", {"depth": 2}, {"kind": "all"}, {"kind": "constant"}).hash == "a8b29d7a56580bbf"
+
+
+FROZEN = {"kind": "remembered", "body": "frozen"}
+
+
+def test_from_scratch_is_what_a_strategy_was_before_there_was_a_choice():
+    old = Strategy("linear", {"alpha": 1.0})
+    scratch = Strategy("linear", {"alpha": 1.0}, init={"kind": "scratch"})
+    assert scratch == old
+    assert scratch.hash == old.hash == "625bd53ec478010a"
+    assert "init" not in scratch.to_json()
+    frozen = Strategy("linear", {"alpha": 1.0}, init=FROZEN)
+    assert len({old, frozen}) == 2
+    assert Strategy.from_json(json.loads(json.dumps(frozen.to_json()))) == frozen
+    assert frozen.describe() == "linear alpha=1 weights=remembered,frozen"
+
+
+def test_first_weights_are_a_choice_of_learners_that_take_them_only():
+    space = strategy_space({"plain": Space({}), "net": Space({})}, initial=frozenset({"net"}))
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(80):
+        point = space.sample(rng)
+        strategy = Strategy.from_point(point)
+        assert strategy.to_point(space) == point
+        assert ("init.kind" in point) == (strategy.learner == "net")
+        if strategy.init:
+            INIT_SPACE.validate(strategy.init)
+        seen.add((strategy.learner, strategy.init.get("body")))
+    assert seen == {("plain", None), ("net", None), ("net", "fine_tuned"), ("net", "frozen")}

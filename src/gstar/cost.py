@@ -62,8 +62,15 @@ class LearnerFacts(Protocol):
         """Whether it trains by mini-batches, so that the order of the rows is part of a strategy."""
 
     @property
+    def handles_initial(self) -> bool:
+        """Whether it can begin with the weights of another model."""
+
+    @property
     def default_schedule(self) -> Mapping[str, Scalar]:
         """Where its default schedule differs from that of the schedule's space."""
+
+    def has_same_body(self, a: Mapping[str, Scalar], b: Mapping[str, Scalar]) -> bool:
+        """Tells whether models of two configurations have weights of the same names and shapes, but for the last."""
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
         """Returns a rough guess of the seconds one training takes on one core."""

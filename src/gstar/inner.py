@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,6 +50,7 @@ class Job:
         limits: Beyond which the process is killed.
         plugins: ``module:Class`` of learners that are not installed as entry points.
         preload: Modules that a process which forks workers should import before.
+        initial: File of the weights to begin with, or empty; see `gstar.weights`.
     """
 
     data: str
@@ -60,6 +61,7 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     plugins: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
+    initial: str = ""
 
 
 def share(task: Task, folds: Folds, folder: Path, *, query: Array | None = None) -> Path:
@@ -114,7 +116,8 @@ def train(job: Job) -> dict[str, Any]:
 
     Returns:
         ``steps``, ``seconds`` (of the clock), ``cpu_s`` (of the processor) and ``memory_mb`` as JSON
-        values. Predictions on the validation rows lie in ``predictions.npy``, saved models in ``models/FOLD.PART``.
+        values, and ``initial``: why the weights to begin with could not be used, empty if they were or there were
+        none. Predictions on the validation rows lie in ``predictions.npy``, saved models in ``models/FOLD.PART``.
 
     Raises:
         OutOfTimeError: If the budget was over before every fold had a model.
@@ -134,6 +137,7 @@ def train(job: Job) -> dict[str, Any]:
     learner = get_learner(strategy.learner)
     (output / "models").mkdir(parents=True, exist_ok=True)
     query = _map(data, "query")
+    initial, cause = _initial(job)
     predictions, query_predictions, steps = [], [], 0
     for i in range(about["folds"]):
         train_rows, valid_rows = _map(data, f"train.{i}"), _map(data, f"valid.{i}")
@@ -158,6 +162,8 @@ def train(job: Job) -> dict[str, Any]:
             weights=weights,
             validation=validation,
             pace=_pace(job, learner, inputs, target, rows=rows, kind=kind),
+            initial=initial,
+            frozen=strategy.init.get("body") == "frozen",
         )
         state, prediction = fit_one(
             learner, inputs.take(rows), np.asarray(target[rows]), spec, loss=about["loss"], deadline=deadline
@@ -176,7 +182,20 @@ def train(job: Job) -> dict[str, Any]:
         "seconds": time.monotonic() - start,
         "cpu_s": time.process_time() - start_cpu,
         "memory_mb": _peak_memory_mb(),
+        "initial": cause,
     }
+
+
+def _initial(job: Job) -> tuple[dict[str, bytes] | None, str]:
+    """Returns the weights to begin with, or none and why there are none although there should be."""
+    from gstar.weights import read
+
+    if not job.initial:
+        return None, ""
+    try:
+        return read(Path(job.initial)), ""
+    except (GstarError, OSError) as error:
+        return None, str(error)
 
 
 def _selected(
@@ -276,12 +295,23 @@ def start_inner(
     budget_s: float | None,
     limits: Limits,
     plugins: tuple[str, ...] = (),
+    initial: Path | None = None,
 ) -> Started:
     """Starts one trial without waiting for it; `end_inner` makes the `Trial`."""
     folder = output / f"{number:05d}"
     folder.mkdir(parents=True)
     preload = _preload(proposal.strategy.learner)
-    job = Job(str(data), str(folder), proposal.strategy.to_json(), seed, budget_s, limits, plugins, preload)
+    job = Job(
+        str(data),
+        str(folder),
+        proposal.strategy.to_json(),
+        seed,
+        budget_s,
+        limits,
+        plugins,
+        preload,
+        "" if initial is None else str(initial),
+    )
     since = time.monotonic()
     return Started(executor.submit(train, job), proposal, job, number, since)
 
@@ -306,6 +336,8 @@ def end_inner(
 ) -> Trial:
     """Waits for a trial and says what came of it. Never raises for a training that failed.
 
+    A trial that should have begun with other weights and could not is one of the strategy from scratch.
+
     Args:
         started: What `start_inner` returned.
         task: The task.
@@ -316,6 +348,7 @@ def end_inner(
         run: Identifier of the run.
     """
     status, error, score, predictions, result = Status.COMPLETED, "", None, None, {}
+    proposal, no_initial = started.proposal, ""
     query_score = None
     try:
         result = started.future.result()
@@ -324,6 +357,7 @@ def end_inner(
         if query_target is not None:
             on_query = np.load(Path(started.job.output) / "query.npy", allow_pickle=False)
             query_score = task.metric.score(query_target, on_query)
+        no_initial = str(result.get("initial", ""))
         if not np.isfinite(score):
             status, error, score = Status.FAILED, f"{task.metric.name} is not defined on these predictions", None
     except OutOfTimeError as cause:
@@ -334,8 +368,10 @@ def end_inner(
         status, error = Status.CRASHED, str(cause)
     except Exception as cause:
         status, error = Status.FAILED, str(cause) or repr(cause)
+    if proposal.strategy.init and (no_initial or not started.job.initial):
+        proposal = replace(proposal, strategy=replace(proposal.strategy, init={}))
     return Trial(
-        started.proposal,
+        proposal,
         task.fingerprint,
         status,
         fidelity_name(folds),
@@ -351,7 +387,12 @@ def end_inner(
         run=run,
         versions=_versions(started.proposal.strategy.learner),
         predictions=predictions if score is not None else None,
-        extra={"folder": started.job.output, "cpu_s": float(result.get("cpu_s", 0.0))},
+        extra={
+            "folder": started.job.output,
+            "cpu_s": float(result.get("cpu_s", 0.0)),
+            "initial": started.job.initial,
+            "no_initial": no_initial,
+        },
     )
 
 
@@ -365,6 +406,7 @@ def run_inner(
     seed: int = 0,
     budget_s: float | None = None,
     limits: Limits | None = None,
+    initial: Path | None = None,
 ) -> Trial:
     """Tries one strategy on one task and returns what came of it.
 
@@ -377,13 +419,22 @@ def run_inner(
         seed: Seed of everything random in it.
         budget_s: Seconds after which training should return what it has, or None.
         limits: Beyond which a process executor kills it.
+        initial: File of the weights to begin with, for a strategy that does.
     """
     data = folder / "data"
     data.mkdir()
     share(task, folds, data)
     proposal = Proposal(strategy, 0.0, "given")
     started = start_inner(
-        executor, data, folder / "trials", proposal, number=0, seed=seed, budget_s=budget_s, limits=limits or Limits()
+        executor,
+        data,
+        folder / "trials",
+        proposal,
+        number=0,
+        seed=seed,
+        budget_s=budget_s,
+        limits=limits or Limits(),
+        initial=initial,
     )
     valid_target = np.concatenate([task.target[valid] for _, valid in folds])
     return end_inner(started, task, valid_target, folds=len(folds))

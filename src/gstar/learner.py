@@ -120,6 +120,8 @@ class AbstractLearner(ABC):
     """Whether it trains by mini-batches, so that the order of the rows is part of a strategy."""
     is_anytime: ClassVar[bool] = False
     """Whether a training that its deadline cuts short leaves a model that is nearly as good."""
+    handles_initial: ClassVar[bool] = False
+    """Whether it can begin with the weights of another model, so that they are part of a strategy."""
     handles_control: ClassVar[bool] = False
     """Whether `adjust` does anything, and its states tell `support_loss` and `progress`."""
     default_schedule: ClassVar[Mapping[str, Scalar]] = {}
@@ -183,6 +185,10 @@ class AbstractLearner(ABC):
             balance: Whether classes are weighted evenly from now on.
         """
         return state
+
+    def has_same_body(self, a: Mapping[str, Scalar], b: Mapping[str, Scalar]) -> bool:
+        """Tells whether models of two configurations have weights of the same names and shapes, but for the last."""
+        return False
 
     @abstractmethod
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:

@@ -41,6 +41,8 @@ class Context:
         folds: How many models one trial trains (1 for hold-out).
         cores: Cores that trials share.
         has_order: Whether rows have a known order.
+        initial: Strategies that begin with the weights of a similar task, the most similar first; others that
+            do so make no sense here.
     """
 
     task: str
@@ -59,6 +61,7 @@ class Context:
     folds: int = 1
     cores: int = 1
     has_order: bool = False
+    initial: tuple[Strategy, ...] = ()
     extra: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -39,6 +39,7 @@ from gstar.strategy import Strategy
 from gstar.task import Task
 from gstar.trial import Proposal, Trial
 from gstar.validation import plan_folds
+from gstar.weights import Sources
 
 Array: TypeAlias = np.ndarray
 T = TypeVar("T")
@@ -174,6 +175,7 @@ class _Desk:
     running: list[Started] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     run_id: str = ""
+    sources: Sources = field(default_factory=Sources)
     interrupted: bool = False
     remembers: bool = True
     valid_target: Array = field(init=False)
@@ -211,6 +213,8 @@ class _Desk:
         """Tries what the policy proposes until the budget is spent; returns why it stopped."""
         features = compute(self.task)
         self.begin_run(features)
+        if self.experience.weights is not None:
+            self.sources = self.experience.weights.sources(self.task, self.learners)
         chooser = self.policy(policy)
         rng = np.random.default_rng(self.seed)
         stop_reason = ""
@@ -282,10 +286,12 @@ class _Desk:
             folds=len(self.folds),
             cores=max(1, self.n_workers),
             has_order=self.task.order is not None,
+            initial=self.sources.strategies(),
         )
 
     def start(self, proposal: Proposal, executor: Executor) -> Started:
-        """Starts a trial with its share of the time that is left."""
+        """Starts a trial with its share of the time that is left, and with the weights that it should begin with."""
+        proposal, initial = self.with_source(proposal)
         number = len(self.trials) + len(self.running)
         left_s = self.budget.left_s
         allowed_s = None if left_s is None else self.budget.allowance_s(proposal.predicted_cost_s)
@@ -300,10 +306,22 @@ class _Desk:
             budget_s=allowed_s,
             limits=replace(self.limits, time_s=hard_s),
             plugins=self.plugins,
+            initial=initial,
         )
         self.running.append(started)
         self.notify("trial_started")
         return started
+
+    def with_source(self, proposal: Proposal) -> tuple[Proposal, Path | None]:
+        """Returns a proposal with where its weights come from, and their file; None if it begins from scratch."""
+        found = self.sources.of(proposal.strategy)
+        if found is None or self.experience.weights is None:
+            return proposal, None
+        apart, source = found
+        self.experience.weights.used(source)
+        how = "kept as they are" if proposal.strategy.init["body"] == "frozen" else "trained on"
+        text = f"weights of {source.name} ({source.rows} rows, distance {apart:.2f}), {how}"
+        return replace(proposal, reason=f"{proposal.reason}; {text}" if proposal.reason else text), source.path
 
     def wait(self) -> list[Trial]:
         """Waits for news; returns the trials that ended, a whole generation if runs must repeat."""
@@ -330,6 +348,9 @@ class _Desk:
         )
         self.running.remove(started)
         self.trials.append(trial)
+        if trial.extra["no_initial"]:
+            self.sources = self.sources.without(Path(str(trial.extra["initial"])).stem)
+            self.notes.append(f"Trial {trial.number} began from scratch: {trial.extra['no_initial']}")
         if self.run_id:
             self.remember(lambda: self.experience.append([trial]))
         self.notify("trial_ended", trial)
@@ -401,6 +422,7 @@ class _Desk:
             (*self.task.notes, *self.notes),
         )
         self.remember_end(result)
+        self.keep_weights(completed)
         self.notify("done")
         return result
 
@@ -423,6 +445,16 @@ class _Desk:
                     self.run_id, status=status, score=result.score, seconds=result.seconds, summary=summary
                 )
             )
+
+    def keep_weights(self, completed: Sequence[Trial]) -> None:
+        """Keeps the weights of the best network, for tasks to come; of the first fold, as one is enough."""
+        having = {name for name, learner in self.learners.items() if learner.handles_initial}
+        networks = [t for t in completed if t.strategy.learner in having]
+        weights = self.experience.weights
+        if self.run_id and weights is not None and networks:
+            best = networks[0]
+            parts = saved_parts(Path(str(best.extra["folder"])), 0)
+            self.remember(lambda: weights.keep(self.task, best.strategy, parts, run=self.run_id))
 
     def remember_failure(self) -> None:
         """Closes the run in experience without a model."""

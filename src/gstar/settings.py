@@ -21,6 +21,9 @@ from typing import Any, Final, TypeAlias
 from gstar.errors import UsageError, did_you_mean
 from gstar.places import config_file, experience_url, split_experience
 
+ROOM_MB: Final = 500.0
+"""Room for the weights of networks where they are kept and nothing else is said."""
+
 Layer: TypeAlias = Mapping[str, tuple[Any, str]]
 """Name of a setting to what was written, and where."""
 
@@ -94,6 +97,22 @@ def _experience(value: object) -> str:
     return _name(value)
 
 
+def read_room_mb(value: object) -> float:
+    """Returns MiB for the weights of networks from ``off``, ``on`` or a size.
+
+    Example:
+        >>> read_room_mb("off"), read_room_mb("on"), read_room_mb("2GiB")
+        (0.0, 500.0, 2048.0)
+    """
+    text = str(value).strip().lower()
+    if text in ("off", "on", "false", "true"):
+        return ROOM_MB if text in ("on", "true") else 0.0
+    try:
+        return read_size_mb(value)
+    except UsageError as error:
+        raise UsageError(f"Expected off, on or a size such as 500MiB, got {value!r}.") from error
+
+
 @dataclass(frozen=True)
 class Setting:
     """Is what may be set.
@@ -119,6 +138,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "memory": Setting("memory for one trial: 4GiB; a fair share if not set", read_size_mb),
     "seed": Setting("seed of everything random", _whole(0), 0),
     "experience": Setting("on, frozen, off, a path or a URL", _experience, "on"),
+    "weights": Setting("room for weights of networks: off, on (500 MiB) or a size", read_room_mb, 0.0),
 }
 
 NOT_SETTINGS: Final = ("GSTAR_HOME", "GSTAR_SHIPPED", "GSTAR_FAILPOINT")

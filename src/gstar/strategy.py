@@ -2,7 +2,7 @@
 
 A `Strategy` is the unit that a policy proposes, `run_inner` tries and experience
 remembers. `strategy_space` joins the spaces of several learners with those of data
-selection and schedule into one tree, so that one distribution covers all of it.
+selection, schedule and first weights into one tree, so that one distribution covers all of it.
 """
 
 from __future__ import annotations
@@ -78,6 +78,13 @@ CONTROL_SPACE: Final = Space({"control": Categorical(("none", "learned"))})
 It is part of the schedule, and may be left out, which means none. Instead of "learned", the path of a file that
 `gstar.control.Controller.save` wrote may stand there; a space with such a choice is made with `Categorical`."""
 
+INIT_SPACE: Final = Space(
+    {"kind": Categorical(("scratch", "remembered")), "body": Categorical(("fine_tuned", "frozen"))},
+    {"body": Condition("kind", ("remembered",))},
+)
+"""With which weights a learner with `handles_initial` begins: new ones; or those of the most similar task
+that is remembered (see `gstar.weights`), all but the last layer, which are then trained too, or left as they are."""
+
 
 @dataclass(frozen=True)
 class Strategy:
@@ -89,6 +96,7 @@ class Strategy:
         selection: A point of `SELECTION_SPACE`, or of `PACED_SELECTION_SPACE` for a learner with `handles_pace`.
         schedule: A point of `SCHEDULE_SPACE`, or empty for a learner without a learning rate; with a point of
             `CONTROL_SPACE`, or not, for a learner with `handles_control`.
+        init: A point of `INIT_SPACE`; from scratch is written as nothing, so that strategies from before it hold.
 
     Example:
         >>> a = Strategy("linear", {"alpha": 1.0})
@@ -102,6 +110,11 @@ class Strategy:
     configuration: Mapping[str, Scalar] = field(default_factory=dict)
     selection: Mapping[str, Scalar] = field(default_factory=SELECTION_SPACE.default)
     schedule: Mapping[str, Scalar] = field(default_factory=dict)
+    init: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.init == INIT_SPACE.default():
+            object.__setattr__(self, "init", {})
 
     @cached_property
     def hash(self) -> str:
@@ -119,7 +132,7 @@ class Strategy:
             "configuration": dict(self.configuration),
             "selection": dict(self.selection),
             "schedule": dict(self.schedule),
-        }
+        } | ({"init": dict(self.init)} if self.init else {})
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Strategy:
@@ -134,16 +147,25 @@ class Strategy:
                 dict(data["configuration"]),
                 dict(data["selection"]),
                 dict(data["schedule"]),
+                dict(data.get("init", {})),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"Expected a strategy as JSON, got {data!r} ({error!r}).") from error
 
-    def to_point(self) -> Configuration:
-        """Returns the strategy as a point of the tree that `strategy_space` builds."""
+    def to_point(self, tree: Space | None = None) -> Configuration:
+        """Returns the strategy as a point of the tree that `strategy_space` builds.
+
+        Args:
+            tree: That tree; needed only if it holds learners that may begin with remembered weights.
+        """
         point: Configuration = {"learner": self.learner}
         point |= {f"{self.learner}.{k}": v for k, v in self.configuration.items()}
         point |= {f"selection.{k}": v for k, v in self.selection.items()}
         point |= {f"schedule.{k}": v for k, v in self.schedule.items()}
+        init = self.init
+        if not init and tree is not None and "init.kind" in tree.parameters:
+            init = INIT_SPACE.default() if tree.conditions["init.kind"].holds(point) else {}
+        point |= {f"init.{k}": v for k, v in init.items()}
         return point
 
     @staticmethod
@@ -154,7 +176,7 @@ class Strategy:
         def below(prefix: str) -> Configuration:
             return {k[len(prefix) + 1 :]: v for k, v in point.items() if k.startswith(prefix + ".")}
 
-        return Strategy(learner, below(learner), below("selection"), below("schedule"))
+        return Strategy(learner, below(learner), below("selection"), below("schedule"), below("init"))
 
     def describe(self) -> str:
         """Returns one short line for a person: the learner and what differs from plain use."""
@@ -167,6 +189,8 @@ class Strategy:
             parts.append("rate=" + ",".join(f"{v}" for k, v in self.schedule.items() if k != "control"))
         if self.schedule.get("control", "none") != "none":
             parts.append(f"control={self.schedule['control']}")
+        if self.init:
+            parts.append("weights=" + ",".join(f"{v}" for v in self.init.values()))
         return " ".join(parts)
 
 
@@ -176,15 +200,17 @@ def strategy_space(
     scheduled: frozenset[str] = frozenset(),
     paced: frozenset[str] = frozenset(),
     controlled: frozenset[str] = frozenset(),
+    initial: frozenset[str] = frozenset(),
     default: str | None = None,
 ) -> Space:
-    """Joins learners, data selection and schedule into one tree.
+    """Joins learners, data selection, schedule and first weights into one tree.
 
     Args:
         learners: Name to configuration space.
         scheduled: The learners that have a learning rate; `schedule` is on only for them.
         paced: The learners that train by mini-batches; `selection.pace` is on only for them.
         controlled: The learners that a controller may change on the way; `schedule.control` is on only for them.
+        initial: The learners that may begin with remembered weights; `init` is on only for them.
         default: The learner a newcomer should start with; the first one if not given.
 
     Returns:
@@ -200,6 +226,7 @@ def strategy_space(
         ("selection", PACE_SPACE, paced),
         ("schedule", SCHEDULE_SPACE, scheduled),
         ("schedule", CONTROL_SPACE, controlled),
+        ("init", INIT_SPACE, initial),
     ):
         having = tuple(name for name in learners if name in names)
         for name, parameter in space.parameters.items() if having else ():

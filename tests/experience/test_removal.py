@@ -22,6 +22,7 @@ def test_forgets_by_name_and_by_the_beginning_of_a_fingerprint(place: Path):
             "trials": 4,
             "strategies": 4,
             "policies": 0,
+            "weights": 0,
         }
         status = experience.status()
         assert (status.tasks, status.strategies, status.trials, status.runs) == (0, 0, 0, 0)

@@ -15,6 +15,7 @@ from gstar.policies.candidates import (
     built_in,
     canonical,
     digest,
+    is_candidate,
     is_spent,
     is_valid,
     learners_for,
@@ -24,9 +25,10 @@ from gstar.policies.candidates import (
     targets_for,
     tree_for,
     trial_seconds,
+    with_initial,
 )
 from gstar.space import Real, Space
-from gstar.strategy import SELECTION_SPACE
+from gstar.strategy import SELECTION_SPACE, Strategy
 from gstar.testing.policy import (
     ToyLearner,
     toy_context,
@@ -181,3 +183,27 @@ def test_a_training_that_may_be_cut_short_needs_less_time_to_begin() -> None:
     np.testing.assert_allclose(whole_s, same_s)
     np.testing.assert_allclose(less_s, SHORTEST * needed_s)
     assert np.all(needed_s >= whole_s)
+
+
+def test_strategies_begin_with_weights_only_where_there_are_some() -> None:
+    learners = {**toy_learners(), "network": replace(toy_learners()["network"], handles_initial=True)}
+    plain = next(s for s in toy_strategies(30) if s.learner == "network")
+    other = next(s for s in toy_strategies(30) if s.learner == "network" and s != plain)
+    frozen = replace(plain, init={"kind": "remembered", "body": "frozen"})
+    tuned = replace(plain, init={"kind": "remembered", "body": "fine_tuned"})
+    assert not is_candidate(frozen, learners, toy_context())
+    here = replace(toy_context(), initial=(tuned,))
+    assert is_candidate(frozen, learners, here)
+    assert is_candidate(plain, learners, here)
+    assert not is_candidate(replace(other, init=tuned.init), learners, here)
+    assert not is_candidate(frozen, toy_learners(), here)
+    assert not is_valid(replace(plain, init={"kind": "remembered"}), learners)
+
+
+def test_what_begins_with_weights_comes_behind_the_first_of_its_learner() -> None:
+    a, b, c = (Strategy(name) for name in ("ridge", "network", "trees"))
+    tuned = replace(b, init={"kind": "remembered", "body": "fine_tuned"})
+    later = Strategy("network", {"width": 9})
+    here = replace(toy_context(), initial=(tuned,))
+    assert with_initial([a, b, c, later], here) == [a, b, tuned, c, later]
+    assert with_initial([a, c], here) == [a, c]

@@ -116,3 +116,19 @@ def test_records_of_another_kind_are_not_used() -> None:
 def test_the_version_names_the_records() -> None:
     assert _policy(toy_records(12)).version == _policy(toy_records(12)).version
     assert _policy(toy_records(12)).version != _policy(toy_records(13)).version
+
+
+def test_the_weights_of_a_similar_task_are_tried_behind_their_learner() -> None:
+    learners = {**toy_learners(), "network": replace(toy_learners()["network"], handles_initial=True)}
+    policy = PortfolioPolicy(toy_records(0), learners=learners)
+    plain = next(s for s in policy.portfolio(toy_context()) if s.learner == "network")
+    tuned = replace(plain, init={"kind": "remembered", "body": "fine_tuned"})
+    context, asked = replace(toy_context(), initial=(tuned,), budget_left_s=None, trials_left=9), []
+    for _ in range(4):
+        proposal = policy.ask([replace(context, pending=tuple(asked))], np.random.default_rng(0))[0]
+        assert proposal is not None
+        asked.append(proposal.strategy)
+        if proposal.strategy == tuned:
+            assert proposal.reason.startswith("similar task")
+    assert asked[asked.index(plain) + 1] == tuned
+    assert asked.count(tuned) == 1

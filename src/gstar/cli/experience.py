@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from gstar.cli.runs import counted
 from gstar.cli.screen import say, show, show_facts, show_json, show_table
 from gstar.cli.text import size, without_password
 from gstar.errors import StorageError
+
+if TYPE_CHECKING:
+    from gstar.experience import ExperienceStatus
 
 app = typer.Typer(help="The state and the care of all that is remembered.", no_args_is_help=True)
 
@@ -39,6 +42,7 @@ def status(experience: options.Place = None, json: options.Json = False, debug: 
             ("Trials", found.trials),
             ("Runs", found.runs),
             ("Policies", found.policies),
+            ("Weights", _weights_line(found)),
         ]
     )
     if found.by_learner:
@@ -124,6 +128,11 @@ def forget(
         show_json({"task": task, "removed": removed})
     else:
         show(f"Forgot {task}: {counted(removed)}. Backups and merged copies are not touched.")
+
+
+def _weights_line(found: ExperienceStatus) -> str:
+    room = f"room for {size(found.weights_room)}" if found.weights_room else "none are kept or used: --weights off"
+    return f"{found.weights} networks ({size(found.weights_bytes)}); {room}"
 
 
 def _in_brackets(counts: dict[str, int] | object) -> str:

@@ -46,6 +46,7 @@ def fit(
     sequence_id: options.SequenceId = None,
     time: options.Time = None,
     experience: options.Place = None,
+    weights: options.Room = None,
     policy: options.Policy = None,
     learners: options.Learners = None,
     workers: Annotated[
@@ -74,6 +75,7 @@ def fit(
         trials=trials,
         metric=metric,
         experience=experience,
+        weights=weights,
         policy=policy,
         learners=learners,
         workers=workers,

@@ -63,6 +63,14 @@ Place: TypeAlias = Annotated[
     str | None,
     typer.Option("--experience", metavar="on|off|frozen|URL", help="What is remembered, and where. Default: on."),
 ]
+Room: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="off|on|SIZE",
+        help="Room for weights of networks, which similar tasks can begin with. Default: off.",
+    ),
+]
 Policy: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -98,7 +106,7 @@ def opened(settings: Settings, *, writes: bool = True, tell_first_use: bool = Fa
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         mode = settings.mode if writes or settings.mode == "off" else "frozen"
-        experience = Experience.open(settings.experience, mode=mode)
+        experience = Experience.open(settings.experience, mode=mode, weights_mb=settings["weights"])
     for warning in caught:
         say(f"Warning: {warning.message}")
     with experience:

@@ -32,8 +32,11 @@ from gstar.metric import DEFAULT_METRIC, TaskKind
 from gstar.records import Records
 from gstar.task import Task
 from gstar.trial import Trial
+from gstar.weights import Weights
 
 MODES: Final = ("on", "frozen", "off")
+WEIGHTS_SUFFIX: Final = ".weights"
+"""What the folder of weights is called more than the file beside it."""
 
 
 class Experience:
@@ -44,19 +47,31 @@ class Experience:
         mode: ``"on"``, ``"frozen"`` or ``"off"``.
         warning: Why new trials are not kept although the mode is ``"on"``; else empty.
         shipped: File of shipped experience that counts too, or None.
+        weights: The weights of networks that lie beside a file; None where there is none.
     """
 
-    def __init__(self, layers: Sequence[Store], *, mode: str = "on", warning: str = "", shipped: Path | None = None):
+    def __init__(
+        self,
+        layers: Sequence[Store],
+        *,
+        mode: str = "on",
+        warning: str = "",
+        shipped: Path | None = None,
+        weights: Weights | None = None,
+    ):
         self._layers = tuple(layers)
         self._own = self._layers[-1]
         self.mode = mode
         self.warning = warning
         self.shipped = shipped
+        self.weights = weights
         self._cache: dict[tuple[str, str], tuple[Any, Records]] = {}
         self._joined: dict[tuple[str, str], tuple[Records, Records]] = {}
 
     @staticmethod
-    def open(url: str | Path | None = None, *, mode: str = "on", shipped: bool | None = None) -> Experience:
+    def open(
+        url: str | Path | None = None, *, mode: str = "on", shipped: bool | None = None, weights_mb: float = 0.0
+    ) -> Experience:
         """Opens the experience at a place, making it if there is none.
 
         Args:
@@ -65,6 +80,7 @@ class Experience:
                 this process only; ``"off"``: neither read nor keep.
             shipped: Whether the experience that comes with the package counts; None: unless
                 ``GSTAR_SHIPPED=off``; that variable may also name another such file.
+            weights_mb: Room in MiB for the weights of networks, in a folder beside the file; 0: none are kept or used.
 
         Raises:
             StorageError: If there is something that is not a whole experience.
@@ -75,7 +91,8 @@ class Experience:
         layers, warning = ([open_memory()], "") if mode == "off" else _open_layers(_place(url), mode)
         if warning:
             warnings.warn(warning, ExperienceWarning, stacklevel=2)
-        return Experience(layers, mode=mode, warning=warning, shipped=_shipped_file(shipped))
+        weights = _weights_beside(layers[0], weights_mb)
+        return Experience(layers, mode=mode, warning=warning, shipped=_shipped_file(shipped), weights=weights)
 
     def __enter__(self) -> Experience:
         return self
@@ -212,16 +229,16 @@ class Experience:
     # --- care
 
     def remove_run(self, run: str) -> dict[str, int]:
-        """Removes a run with its trials; returns what was removed.
+        """Removes a run with its trials and the weights that were kept of it; returns what was removed.
 
         Args:
             run: Its identifier or the beginning of it.
         """
         layer, found = self._find_run(run)
-        return removal.remove_run(layer, found.id)
+        return {"weights": self._forget_weights(run=found.id), **removal.remove_run(layer, found.id)}
 
     def forget(self, task: str) -> dict[str, int]:
-        """Removes a task and all that came from it: runs, trials, strategies tried on nothing else.
+        """Removes a task and all that came from it: runs, trials, weights, strategies tried on nothing else.
 
         What is forgotten is overwritten in the file. Backups and merged copies are not touched.
 
@@ -229,8 +246,8 @@ class Experience:
             task: Fingerprint, a unique beginning of it, or name.
 
         Returns:
-            How many tasks, runs, trials and strategies were removed, and policies whose evidence
-            named the task.
+            How many tasks, runs, trials, strategies and files of weights were removed, and policies whose
+            evidence named the task.
 
         Raises:
             UsageError: If no task or several fit.
@@ -238,8 +255,12 @@ class Experience:
         found = [(layer, name) for layer in self._layers if (name := removal.find_task(layer, task)) is not None]
         if not found:
             raise UsageError(f"No task {task!r} is known. `gstar runs list` shows those that are.")
+        weights = sum(self._forget_weights(task=name) for name in {name for _, name in found})
         parts = [removal.forget(layer, name) for layer, name in found]
-        return {key: sum(part[key] for part in parts) for key in parts[0]}
+        return {key: sum(part[key] for part in parts) for key in parts[0]} | {"weights": weights}
+
+    def _forget_weights(self, **of: str) -> int:
+        return self.weights.forget(**of) if self.weights is not None and self._own.writable else 0
 
     def merge(self, other: str | Path) -> dict[str, int]:
         """Takes in all of another experience; doing so twice changes nothing.
@@ -280,11 +301,15 @@ class Experience:
 
     def check(self) -> list[str]:
         """Returns what is wrong, one sentence each; empty if all is well."""
-        return [problem for layer in self._layers for problem in health.check(layer)]
+        found = [problem for layer in self._layers for problem in health.check(layer)]
+        return found + (self.weights.check() if self.weights is not None else [])
 
     def status(self) -> ExperienceStatus:
         """Returns counts and the state of the file."""
         found = health.status(self._layers[0], mode=self.mode, warning=self.warning)
+        if self.weights is not None:
+            room = round(self.weights.quota_mb * 2**20)
+            found = replace(found, weights=len(list(self.weights)), weights_bytes=self.weights.size, weights_room=room)
         if len(self._layers) == 1:
             return found
         own = health.status(self._own, mode=self.mode, warning=self.warning)
@@ -300,6 +325,12 @@ class Experience:
                 else f"No run {run!r}. `gstar runs list` shows those that are known."
             )
         return found[0]
+
+
+def _weights_beside(store: Store, room_mb: float) -> Weights | None:
+    if store.path is None:
+        return None
+    return Weights(store.path.with_name(store.path.name + WEIGHTS_SUFFIX), quota_mb=room_mb, writable=store.writable)
 
 
 def _shipped_file(counts: bool | None) -> Path | None:

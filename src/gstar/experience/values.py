@@ -79,6 +79,7 @@ class ExperienceStatus:
         schema: Version of the tables.
         journal_mode: How the file is kept whole, and `journal_reason` why so.
         tasks, strategies, trials, runs, policies: Counts.
+        weights: Networks whose weights are kept, the bytes they take, and the bytes they may take.
         trials_in_memory: Further trials that end with this process.
         by_kind: Kind of task -> number of tasks.
         by_learner: Learner -> number of trials that completed, and of others.
@@ -97,6 +98,9 @@ class ExperienceStatus:
     trials: int
     runs: int
     policies: int
+    weights: int = 0
+    weights_bytes: int = 0
+    weights_room: int = 0
     trials_in_memory: int = 0
     by_kind: Mapping[str, int] = field(default_factory=dict)
     by_learner: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

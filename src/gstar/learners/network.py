@@ -26,6 +26,12 @@ FEWEST_BATCHES: Final = 8
 LEAST_BATCH: Final = 8
 
 
+TRAINING: Final = frozenset(
+    {"dropout", "augment", "optimiser", "learning_rate", "sgd_rate", "weight_decay", "batch_size", "epochs", "target"}
+)
+"""Parts of a configuration that change how a network is trained, and not what it is built of."""
+
+
 def network_space(parameters: Mapping[str, Parameter], *, rate: float, batch_size: int, epochs: int) -> Space:
     """Returns the space of a network: its own parameters, and how it is optimised.
 
@@ -104,6 +110,7 @@ class AbstractNetwork(AbstractLearner):
 
     has_schedule: ClassVar[bool] = True
     handles_pace: ClassVar[bool] = True
+    handles_initial: ClassVar[bool] = True
     handles_control: ClassVar[bool] = True
     requires: ClassVar[tuple[str, ...]] = ("torch",)
     extra: ClassVar[str] = "deep"
@@ -189,6 +196,9 @@ class AbstractNetwork(AbstractLearner):
         assert isinstance(state, NetworkState)
         plan, rows = state.training.plan, len(state.training.rows)
         return int(max(-(-rows // plan.batch_size), -(-plan.planned // N_CHECKS)))
+
+    def has_same_body(self, a: Mapping[str, Scalar], b: Mapping[str, Scalar]) -> bool:
+        return all(a.get(name) == b.get(name) for name in {*a, *b} - TRAINING)
 
     def save(self, state: State) -> dict[str, bytes]:
         from gstar.networks.saving import dump

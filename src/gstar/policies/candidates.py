@@ -20,7 +20,7 @@ from gstar.policies.sampling import restrict
 from gstar.policy import Context
 from gstar.records import Records
 from gstar.space import Categorical, Scalar, Space
-from gstar.strategy import PACED_SELECTION_SPACE, SCHEDULE_SPACE, SELECTION_SPACE, Strategy, strategy_space
+from gstar.strategy import INIT_SPACE, PACED_SELECTION_SPACE, SCHEDULE_SPACE, SELECTION_SPACE, Strategy, strategy_space
 
 Array: TypeAlias = np.ndarray
 
@@ -105,15 +105,19 @@ def is_valid(strategy: Strategy, learners: Mapping[str, LearnerFacts]) -> bool:
         selection_space(learner).validate(strategy.selection)
         if learner.has_schedule:
             SCHEDULE_SPACE.validate({k: v for k, v in strategy.schedule.items() if k != "control"})
+        if strategy.init:
+            INIT_SPACE.validate(strategy.init)
     except UsageError:
         return False
-    return True
+    return learner.handles_initial or not strategy.init
 
 
 def is_candidate(strategy: Strategy, learners: Mapping[str, LearnerFacts], context: Context) -> bool:
-    """Tells whether a strategy is valid here and makes sense for the task: its rows, and what it does to the target."""
+    """Tells whether a strategy is valid here and makes sense for the task: its rows, its target, its first weights."""
     allowed = selections_for(context.kind, context.has_order)
     if strategy.selection.get("kind") not in allowed or not is_valid(strategy, learners):
+        return False
+    if strategy.init and not _can_begin(strategy, learners[strategy.learner], context):
         return False
     target = strategy.configuration.get(TARGET)
     return target in targets_for(learners[strategy.learner], context.kind) if target is not None else True
@@ -125,6 +129,12 @@ def targets_for(learner: LearnerFacts, kind: TaskKind) -> tuple[Scalar, ...]:
     if not isinstance(parameter, Categorical):
         return ()
     return (parameter.default,) if kind.is_classification else parameter.choices
+
+
+def _can_begin(strategy: Strategy, learner: LearnerFacts, context: Context) -> bool:
+    """Tells whether weights are remembered that a strategy can begin with."""
+    same = [s for s in context.initial if s.learner == strategy.learner]
+    return any(learner.has_same_body(s.configuration, strategy.configuration) for s in same)
 
 
 def selections_for(kind: TaskKind, has_order: bool) -> tuple[str, ...]:
@@ -193,6 +203,15 @@ def is_spent(context: Context) -> bool:
     no_time = context.budget_left_s is not None and context.budget_left_s <= 0
     no_trials = context.trials_left is not None and context.trials_left <= 0
     return no_time or no_trials
+
+
+def with_initial(ordered: Sequence[Strategy], context: Context) -> list[Strategy]:
+    """Returns the strategies in their order, and behind the first of each learner those that begin with weights."""
+    found: dict[Strategy, None] = {}
+    for strategy in ordered:
+        found[strategy] = None
+        found |= dict.fromkeys(s for s in context.initial if s.learner == strategy.learner)
+    return list(found)
 
 
 def unique(strategies: Iterable[Strategy], without: Collection[Strategy] = ()) -> list[Strategy]:

@@ -244,7 +244,7 @@ class GaussianPolicy(AbstractPolicy):
         completed = [t for t in context.history if t.completed and is_candidate(t.strategy, known.learners, context)]
         completed.sort(key=lambda t: (-float(t.score or 0.0), t.strategy.hash))
         bases = [t.strategy for t in completed[:N_BASES]]
-        draws = [Draw(known.tree, base.to_point(), KEEP) for base in bases]
+        draws = [Draw(known.tree, base.to_point(known.tree), KEEP) for base in bases]
         draws = draws or [Draw(known.tree)] * anywhere
         rng = np.random.default_rng([len(context.history), *(int(base.hash, 16) for base in bases)])
         return [draw.sample(rng) for draw in draws for _ in range(N_NEAR)]

@@ -23,8 +23,8 @@ from gstar.policies.candidates import (
     built_in,
     canonical,
     digest,
+    is_candidate,
     is_spent,
-    is_valid,
     learners_for,
     recorded,
     selections_for,
@@ -181,7 +181,9 @@ class GradientPolicy(AbstractPolicy):
         candidates = first if self.closed else unique([*first, *built_in(learners)])
         tree = TreeDistribution(tree_for(learners, context))
         candidates = [
-            s for s in candidates if s.selection.get("kind") in selections_for(context.kind, context.has_order)
+            s
+            for s in candidates
+            if s.selection.get("kind") in selections_for(context.kind, context.has_order) and not s.init
         ]
         points = tree.points([s.to_point() for s in candidates])
         raw = tree.start(np.random.default_rng(0))
@@ -212,14 +214,14 @@ class GradientPolicy(AbstractPolicy):
         scores = np.array([-np.inf if t.score is None else t.score for t in told])
         below = (scores[:, None] > scores[None, :]).sum(axis=1) + 0.5 * (scores[:, None] == scores[None, :]).sum(axis=1)
         advantages = leave_one_out(2 * below[None] / len(told) - 1)[0]
-        points = known.tree.points([t.strategy.to_point() for t in told])
+        points = known.tree.points([t.strategy.to_point(known.tree.space) for t in told])
         rows = np.repeat(raw[None], len(told), axis=0)
         scored = grad(lambda r: (advantages * known.tree.log_prob_of(r, points)).sum())(rows)
         return np.asarray(raw + STEP * scored.sum(axis=0) / np.sqrt(len(told)))
 
     def _is_point(self, known: _Known, strategy: Strategy) -> bool:
         try:
-            known.tree.space.validate(strategy.to_point())
+            known.tree.space.validate(strategy.to_point(known.tree.space))
         except UsageError:
             return False
         return strategy.learner in known.learners
@@ -263,7 +265,7 @@ class GradientPolicy(AbstractPolicy):
         for _ in range(ATTEMPTS):
             points = tree.draw(raw, tree.no_context, rng.random((1, tree.n_uniforms)))
             strategy = Strategy.from_point(points.configurations[0])
-            if strategy in gone or not is_valid(strategy, known.learners):
+            if strategy in gone or not is_candidate(strategy, known.learners, context):
                 continue
             median_s, needed_s = trial_seconds(known.costs, [strategy], context)
             if affordable(needed_s, context, 1.0)[0]:

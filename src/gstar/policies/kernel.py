@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from gstar.cost import LearnerFacts
-from gstar.strategy import PACED_SELECTION_SPACE, SCHEDULE_SPACE, Strategy
+from gstar.strategy import INIT_SPACE, PACED_SELECTION_SPACE, SCHEDULE_SPACE, Strategy
 
 Array: TypeAlias = np.ndarray
 
@@ -63,7 +63,8 @@ class Encoder:
     def __init__(self, learners: Mapping[str, LearnerFacts]) -> None:
         self.learners = dict(learners)
         self._numbers = {name: i for i, name in enumerate(sorted(learners))}
-        self._extra = PACED_SELECTION_SPACE.size + SCHEDULE_SPACE.size
+        self._init = PACED_SELECTION_SPACE.size + SCHEDULE_SPACE.size
+        self._extra = self._init + INIT_SPACE.size
         self.width = self._extra + max((x.space.size for x in learners.values()), default=0)
         self._seen: dict[str, Array] = {}
 
@@ -89,7 +90,8 @@ class Encoder:
             own = self.learners[strategy.learner].space.encode(strategy.configuration)
             row[: PACED_SELECTION_SPACE.size] = PACED_SELECTION_SPACE.encode(strategy.selection)
             if strategy.schedule:
-                row[PACED_SELECTION_SPACE.size : self._extra] = SCHEDULE_SPACE.encode(strategy.schedule)
+                row[PACED_SELECTION_SPACE.size : self._init] = SCHEDULE_SPACE.encode(strategy.schedule)
+            row[self._init : self._extra] = INIT_SPACE.encode(strategy.init or INIT_SPACE.default())
             row[self._extra : self._extra + len(own)] = own
         except (ValueError, AssertionError):
             return np.zeros(self.width)

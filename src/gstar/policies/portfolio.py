@@ -22,6 +22,7 @@ from gstar.policies.candidates import (
     tree_for,
     trial_seconds,
     unique,
+    with_initial,
 )
 from gstar.policies.sampling import Draw
 from gstar.policies.scale import FLOOR, normalise
@@ -151,14 +152,12 @@ class PortfolioPolicy(AbstractPolicy):
         learners, ordered, n_learned, costs = self._prepare(context)
         if is_spent(context) or not learners:
             return None
-        rest = unique(ordered, without=taken(context))
+        rest = unique(with_initial(ordered, context), without=taken(context))
         median_s, needed_s = trial_seconds(costs, rest, context)
         for share in (SHARE, 1.0):
             fitting = np.flatnonzero(affordable(needed_s, context, share))
             if len(fitting):
-                place = ordered.index(rest[fitting[0]])
-                origin = "learned from other tasks" if place < n_learned else "built in"
-                reason = f"place {place + 1} of {len(ordered)} in the portfolio, {origin}; {median_s[fitting[0]]:.2g} s"
+                reason = f"{_origin(rest[fitting[0]], ordered, n_learned)}; {median_s[fitting[0]]:.2g} s"
                 return self._proposal(rest[fitting[0]], 0.0, float(median_s[fitting[0]]), reason)
         return None if self.closed else self._near_a_good_one(context, learners, costs, rng)
 
@@ -170,7 +169,7 @@ class PortfolioPolicy(AbstractPolicy):
         draw, reason = Draw(tree_for(learners, context)), "drawn at random"
         if completed:
             good = completed[(len(context.history) + len(context.pending)) % min(N_GOOD, len(completed))].strategy
-            draw, reason = Draw(draw.space, good.to_point(), KEEP), f"near a good one ({good.learner})"
+            draw, reason = Draw(draw.space, good.to_point(draw.space), KEEP), f"near a good one ({good.learner})"
         for _ in range(DRAWS):
             drawn = draw.sample_new(taken(context), rng)
             if drawn is None:
@@ -182,3 +181,12 @@ class PortfolioPolicy(AbstractPolicy):
 
     def _proposal(self, strategy: Strategy, log_prob: float, seconds: float, reason: str) -> Proposal:
         return Proposal(strategy, log_prob, self.name, self.version, predicted_cost_s=seconds, reason=reason)
+
+
+def _origin(strategy: Strategy, ordered: Sequence[Strategy], n_learned: int) -> str:
+    """Says where in the portfolio a strategy stands, and why it is there."""
+    if strategy not in ordered:
+        return "similar task"
+    place = ordered.index(strategy)
+    origin = "learned from other tasks" if place < n_learned else "built in"
+    return f"place {place + 1} of {len(ordered)} in the portfolio, {origin}"

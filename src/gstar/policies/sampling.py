@@ -64,13 +64,13 @@ class Draw:
 
     def log_prob(self, strategy: Strategy) -> float:
         """Returns the log-probability of a strategy; raises `UsageError` if it is no point of the tree."""
-        point = strategy.to_point()
+        point = strategy.to_point(self.space)
         self.space.validate(point)
         return sum(self._log_factor(name, p, point[name]) for name, p in self.space.active(point))
 
     def mass(self, strategy: Strategy) -> float:
         """Returns the probability of drawing exactly this strategy again; 0 where it is a density."""
-        point = strategy.to_point()
+        point = strategy.to_point(self.space)
         for name, value in point.items():
             if isinstance(self.space.parameters.get(name), Real) and not self._kept(name, value):
                 return 0.0

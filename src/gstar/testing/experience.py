@@ -255,7 +255,7 @@ class ExperienceContract:
         first, second = begin(experience, task), begin(experience, task)
         experience.append([toy_trial(task, first, n) for n in range(2)])
         experience.append([toy_trial(task, second, 0, score=0.25)])
-        assert experience.remove_run(first) == {"runs": 1, "trials": 2, "strategies": 1}
+        assert experience.remove_run(first) == {"weights": 0, "runs": 1, "trials": 2, "strategies": 1}
         assert [t.run for t in experience.history(task.fingerprint, METRIC)] == [second]
         records = experience.records(KIND)
         assert records.scores[records.tasks.index(task.fingerprint)].tolist().count(0.25) == 1
@@ -268,7 +268,7 @@ class ExperienceContract:
             run = begin(experience, task)
             experience.append([toy_trial(task, run, n + (0 if task is tasks[0] else 1)) for n in range(2)])
         counts = experience.forget(tasks[0].fingerprint[:16])
-        assert counts == {"tasks": 1, "runs": 1, "trials": 2, "strategies": 1, "policies": 0}
+        assert counts == {"tasks": 1, "runs": 1, "trials": 2, "strategies": 1, "policies": 0, "weights": 0}
         assert experience.history(tasks[0].fingerprint, METRIC) == ()
         assert len(experience.history(tasks[1].fingerprint, METRIC)) == 2
         assert tasks[0].fingerprint not in experience.records(KIND).tasks

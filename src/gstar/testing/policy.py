@@ -39,8 +39,13 @@ class ToyLearner:
     has_schedule: bool = False
     handles_pace: bool = False
     is_anytime: bool = False
+    handles_initial: bool = False
     default_schedule: Mapping[str, Scalar] = field(default_factory=dict)
     seconds_per_cell: float = 1e-6
+
+    def has_same_body(self, a: Mapping[str, Scalar], b: Mapping[str, Scalar]) -> bool:
+        """Tells whether two configurations are the same."""
+        return a == b
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
         """Returns seconds that grow with the cells of the table."""

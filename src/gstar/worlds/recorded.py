@@ -73,7 +73,7 @@ class RecordedWorld(AbstractWorld):
         tree = TreeDistribution(
             space or Space({"strategy": Categorical(names)}), context_size=self.context_size, hidden=hidden
         )
-        points = tree.points([s.to_point() if space else {"strategy": s.hash} for s in self.strategies])
+        points = tree.points([s.to_point(space) if space else {"strategy": s.hash} for s in self.strategies])
         start = tree.start(np.random.default_rng(0))
         return CandidateDistribution(tree, points, -np.asarray(tree.log_prob(start, tree.no_context, points)))
 
