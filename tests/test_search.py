@@ -237,6 +237,8 @@ def test_off_and_frozen_keep_no_weights_and_off_uses_none(tmp_path):
     search_images(place, 0, workers=0)
     assert inits(search_images(place, 1, workers=0, weights_mb=0.0)) == ["scratch"] * 3
     assert inits(search_images(place, 2, workers=0, mode="frozen")) == ["scratch", "fine_tuned", "frozen"]
+    with Experience.open(place, mode="frozen") as experience, pytest.raises(StorageError, match="read-only"):
+        experience.forget("images 0")
     with Experience.open(place) as experience:
         assert [source.name for source in experience.weights] == ["images 0"]
 

@@ -260,7 +260,7 @@ class Experience:
         return {key: sum(part[key] for part in parts) for key in parts[0]} | {"weights": weights}
 
     def _forget_weights(self, **of: str) -> int:
-        return self.weights.forget(**of) if self.weights is not None and self._own.writable else 0
+        return self.weights.forget(**of) if self.weights is not None and self.weights.writable else 0
 
     def merge(self, other: str | Path) -> dict[str, int]:
         """Takes in all of another experience; doing so twice changes nothing.
