@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gstar import cost
 from gstar.cost import OVERHEAD_S, CostModel, folds_of
 from gstar.metric import TaskKind
 from gstar.records import Records
@@ -119,3 +120,10 @@ def test_an_unknown_learner_is_priced_and_teaches_nothing() -> None:
 @pytest.mark.parametrize(("fidelity", "folds"), [("holdout", 1), ("5-fold", 5), ("10-fold", 10), ("0-fold", 1)])
 def test_folds_of(fidelity: str, folds: int) -> None:
     assert folds_of(fidelity) == folds
+
+
+def test_of_many_costs_those_of_all_strategies_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = toy_records(30, holes=0.0)
+    monkeypatch.setattr(cost, "MAX_CELLS", 30 * 4)
+    model = CostModel(records, toy_learners())
+    assert np.mean([model._strategy_offset[s.hash] != 0 for s in records.strategies]) > 0.9

@@ -16,7 +16,9 @@ from gstar.testing import evil
 from gstar.trial import Status
 from tests.begins import Begins
 
-QUICK = ["linear", "neighbors", "extra_trees"]
+QUICK = ["linear", "neighbors"]
+HALVES = ((np.arange(60), np.arange(60, 120)), (np.arange(60, 120), np.arange(60)))
+SEEDED = ("random", ["linear", "neighbors", "extra_trees"])
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +41,15 @@ class Recorder:
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("policy", ["gaussian", "portfolio", "random"])
-def test_a_budget_in_trials_repeats_at_any_number_of_workers(task, policy):
+@pytest.mark.parametrize(("policy", "learners"), [("gaussian", QUICK), ("portfolio", QUICK), SEEDED])
+def test_a_budget_in_trials_repeats_at_any_number_of_workers(task, policy, learners):
     results = [
-        search(task, budget_s=None, trials=6, policy=policy, learners=QUICK, workers=workers, seed=3)
+        search(task, budget_s=None, trials=5, policy=policy, learners=learners, workers=workers, seed=3, folds=HALVES)
         for workers in (0, 1, 2)
     ]
     first = results[0]
-    assert len(first.trials) == 7
+    assert len(first.trials) == 6
+    assert {t.strategy.learner for t in first.trials} == {"constant", *learners}
     for other in results[1:]:
         assert [t.strategy for t in other.trials] == [t.strategy for t in first.trials]
         assert [t.score for t in other.trials] == [t.score for t in first.trials]
@@ -55,7 +58,7 @@ def test_a_budget_in_trials_repeats_at_any_number_of_workers(task, policy):
 
 
 def test_the_ensemble_is_not_worse_than_its_best_model_by_much(task):
-    result = search(task, budget_s=None, trials=6, learners=QUICK, workers=0)
+    result = search(task, budget_s=None, trials=6, learners=QUICK, workers=0, folds=HALVES)
     best = max(t.score for t in result.trials if t.score is not None)
     assert result.score > best - 0.05
     assert sum(result.weights.values()) == pytest.approx(1.0)
@@ -78,7 +81,7 @@ def test_a_learner_that_ignores_its_deadline_is_killed_when_the_budget_is_over(t
 
 def test_an_interrupt_keeps_the_best_model_so_far(task):
     recorder = Recorder(stop_after=3)
-    result = search(task, budget_s=None, trials=50, learners=QUICK, workers=0, listener=recorder)
+    result = search(task, budget_s=None, trials=50, learners=QUICK, workers=0, folds=HALVES, listener=recorder)
     assert result.interrupted
     assert result.stop_reason == "interrupted"
     assert 3 <= len(result.trials) < 50
@@ -88,13 +91,13 @@ def test_an_interrupt_keeps_the_best_model_so_far(task):
 def test_everything_is_remembered_and_the_next_fit_knows_it(task, tmp_path):
     path = tmp_path / "experience.db"
     with Experience.open(path, shipped=False) as experience:
-        first = search(task, budget_s=None, trials=3, learners=QUICK, workers=0, experience=experience)
+        first = search(task, budget_s=None, trials=3, learners=QUICK, workers=0, folds=HALVES, experience=experience)
         stored = experience.trials(run=first.run)
         assert [t.number for t in stored] == [t.number for t in first.trials]
         assert [t.score for t in stored] == [t.score for t in first.trials]
         records = experience.knowledge(task.kind, task.metric.name)
         assert records.tasks == (task.fingerprint,)
-        second = search(task, budget_s=None, trials=3, learners=QUICK, workers=0, experience=experience)
+        second = search(task, budget_s=None, trials=3, learners=QUICK, workers=0, folds=HALVES, experience=experience)
         assert {r.id for r in experience.runs()} == {first.run, second.run}
         assert {r.status for r in experience.runs()} == {"completed"}
     assert "toy" not in {str(v) for t in stored for v in t.strategy.configuration.values()}
@@ -114,14 +117,16 @@ class BrokenExperience:
 
 
 def test_a_full_disk_does_not_cost_the_model(task):
-    result = search(task, budget_s=None, trials=2, learners=QUICK, workers=0, experience=BrokenExperience())
+    result = search(
+        task, budget_s=None, trials=2, learners=QUICK, workers=0, folds=HALVES, experience=BrokenExperience()
+    )
     assert len(result.trials) == 3
     assert any("no space left" in note for note in result.notes)
 
 
 def test_events_tell_what_happens(task):
     recorder = Recorder()
-    search(task, budget_s=None, trials=2, learners=QUICK, workers=0, listener=recorder)
+    search(task, budget_s=None, trials=2, learners=QUICK, workers=0, folds=HALVES, listener=recorder)
     kinds = [e.kind for e in recorder.events]
     assert kinds[0] == "started"
     assert kinds[-2:] == ["ensembling", "done"]

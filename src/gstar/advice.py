@@ -78,7 +78,7 @@ def recommend(
     )
     chooser = get_policy(policy, experience.knowledge(task.kind, task.metric.name))
     if isinstance(chooser, GaussianPolicy):
-        return chooser.rank(context)[:limit]
+        return chooser.rank(context, limit)
     rng = np.random.default_rng(seed)
     proposals: list[Proposal] = []
     while len(proposals) < limit:

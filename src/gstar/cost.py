@@ -32,6 +32,8 @@ MAX_CELLS: Final = 20_000
 OVERHEAD_S: Final = 0.05
 """What a training costs besides its work; shorter times are not told apart."""
 
+_GOLDEN: Final = 0.5 * (5**0.5 - 1)
+"""Multiples of it, less their whole part, fall evenly; equal steps could hit the same few strategies on every task."""
 _NOISE_VAR: Final = 0.06
 _CELL_VAR: Final = 0.25
 _OFFSET_VAR: Final = 0.5
@@ -134,13 +136,14 @@ class CostModel:
         rows, columns = np.nonzero(np.isfinite(records.costs))
         if not len(rows):
             return
-        pick = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MAX_CELLS)).astype(int))
-        rows, columns = rows[pick], columns[pick]
+        if len(rows) > MAX_CELLS:
+            some = np.unique((np.arange(MAX_CELLS) * _GOLDEN % 1 * len(rows)).astype(int))
+            rows, columns = rows[some], columns[some]
         index = {name: i for i, name in enumerate(self._names)}
         which = np.array([index.get(s.learner, -1) for s in records.strategies])
         known = which[columns] >= 0
         rows, columns = rows[known], columns[known]
-        shapes = [tuple(int(v) for v in shape) for shape in records.shapes]
+        shapes = [(int(r), int(f), int(c)) for r, f, c in records.shapes]
         guess = np.array([self._log_work(records.strategies[p], shapes[t]) for t, p in zip(rows, columns, strict=True)])
         residual = np.log(np.maximum(records.costs[rows, columns], OVERHEAD_S)) - guess
         features = _shape_features(records.shapes)[rows]  # (cells, 4)

@@ -1,7 +1,7 @@
 """`skops.io`, without what makes it slow: array libraries that nothing here needs, and indentation.
 
 When skops is imported it walks through all of scikit-learn, which includes adapters that import
-torch, dask and cupy where they are installed: 2 s and 150 MB in every new process. While it walks, they are
+torch, dask, cupy and pytest where they are installed: 2 s and 150 MB in every new process. While it walks, they are
 hidden, as if they were not installed; whoever wants them later imports them as ever.
 
 What it saves is JSON in a zip file. It asks for lines and indentation, for which `json` has no fast path:
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, Final
 
-HIDDEN: Final = ("torch", "dask", "cupy")
+HIDDEN: Final = ("torch", "dask", "cupy", "pytest")
 
 
 class _Hider:

@@ -104,6 +104,23 @@ def test_the_server_may_die_and_is_replaced():
         assert executor.submit(echo, Deed("b")).result(timeout=60) == "b"
 
 
+def ends_slowly(deed: Deed) -> int:
+    def exit_slowly(code: int) -> None:
+        time.sleep(evil.FOREVER_S)
+
+    os._exit = exit_slowly
+    return os.getpid()
+
+
+def test_nobody_waits_for_a_process_whose_result_is_written():
+    with ProcessExecutor(1) as executor:
+        pid = executor.submit(ends_slowly, Deed("x")).result(timeout=60)
+        assert executor.submit(echo, Deed("next")).result(timeout=60) == "next"
+        while psutil.pid_exists(pid):
+            time.sleep(0.01)
+        assert [executor.submit(echo, Deed(name)).result(timeout=60) for name in "abc"] == ["a", "b", "c"]
+
+
 def test_kill_ends_one_job_now(executor):
     future = executor.submit(do, Deed("Sleeper"))
     while not any(run.pid for run in executor._running.values()):

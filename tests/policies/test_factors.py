@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gstar.policies.factors import Factors, choose_factors, fit_factors
+from gstar.policies.factors import MANY_ROWS, Factors, choose_factors, fit_factors
 
 
 def _table(t: int, p: int, rank: int, *, noise: float, holes: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,3 +60,19 @@ def test_the_fitted_spread_is_that_of_the_table() -> None:
     model = fit_factors(table, 3)
     fitted = np.sum(model.loadings**2, axis=1) + model.variance
     np.testing.assert_allclose(fitted.mean(), table.var(axis=0).mean(), rtol=0.03)
+
+
+def test_of_many_rows_part_is_enough_but_for_strategies_that_it_lacks() -> None:
+    rows = 4 * MANY_ROWS
+    table, full = _table(rows, 12, 2, noise=0.1, holes=0.2, seed=7)
+    seldom = np.setdiff1d(np.arange(rows), np.linspace(0, rows - 1, MANY_ROWS).astype(int))[:60]
+    table[np.setdiff1d(np.arange(rows), seldom), 3] = np.nan
+    model = choose_factors(table, [f"f{i}" for i in range(rows)])
+    assert model.loadings.shape[1] >= 2
+    errors = []
+    for found in (model, fit_factors(table, 2)):
+        factors, _ = found.posterior(table)
+        error = np.where(np.isnan(table), found.mean + factors @ found.loadings.T - full, np.nan)
+        errors.append(np.sqrt(np.nanmean(error**2, axis=0)))
+    assert errors[1].max() < 0.2
+    np.testing.assert_allclose(errors[0], errors[1], atol=0.02)

@@ -194,6 +194,7 @@ def test_ranks_all_that_fits() -> None:
     ranked = policy.rank(toy_context())
     assert ranked[0].strategy == _first(policy).strategy
     assert len({p.strategy for p in ranked}) == len(ranked) >= 20
+    assert policy.rank(toy_context(), limit=3) == ranked[:3]
     assert policy.rank(toy_context(trials_left=0)) == []
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gstar.policies import outlook
 from gstar.policies.outlook import fit_outlook
 
 EYE = np.eye(2)
@@ -61,3 +62,25 @@ def test_other_meta_features_than_recorded_are_ignored() -> None:
     meta = rng.normal(size=(40, 3))
     outlook = fit_outlook(meta, meta[:, :2], SPREAD, _families(40), EYE)
     np.testing.assert_array_equal(outlook.predict(np.ones(9)), [0, 0])
+
+
+def test_errors_are_those_of_a_fit_without_the_family() -> None:
+    rng = np.random.default_rng(5)
+    tasks, factors = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
+    kernel, groups = tasks @ tasks.T, [[0], [1, 2, 7], [3], [4, 5], [6], [8], [9, 10, 11]]
+    values, vectors = np.linalg.eigh(kernel)
+    found = outlook._left_out(vectors, values / (values + 0.7), factors, groups)
+    for rows in groups:
+        rest = np.setdiff1d(np.arange(12), rows)
+        dual = np.linalg.solve(kernel[np.ix_(rest, rest)] + 0.7 * np.eye(len(rest)), factors[rest])
+        np.testing.assert_allclose(found[rows], factors[rows] - kernel[np.ix_(rows, rest)] @ dual, atol=1e-9)
+
+
+def test_of_many_tasks_some_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlook, "MAX_TASKS", 50)
+    rng = np.random.default_rng(0)
+    meta = rng.normal(size=(400, 3))
+    factors = np.c_[meta[:, 0], -meta[:, 1]] + rng.normal(0, 0.2, (400, 2))
+    found = fit_outlook(meta, factors, SPREAD, _families(400), EYE)
+    assert len(found.tasks) == 50
+    np.testing.assert_allclose(found.predict(np.array([1.0, 1.0, 0.0])), [1, -1], atol=0.35)

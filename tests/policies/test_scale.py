@@ -49,3 +49,12 @@ def test_a_task_shown_good_strategies_only_has_no_middling_one() -> None:
 
 def test_no_tasks() -> None:
     assert normalise(np.empty((0, 0)), np.empty((0, 0))).values.shape == (0, 0)
+
+
+def test_constants_are_median_and_distance_to_the_best() -> None:
+    rng = np.random.default_rng(0)
+    scores = np.where(rng.random((40, 9)) < 0.2, NONE, rng.normal(size=(40, 9)))
+    found = normalise(scores, np.zeros(scores.shape))
+    for row, location, scale in zip(scores, found.location, found.scale, strict=True):
+        assert location == np.nanmedian(row)
+        assert scale == np.nanmax(row) - np.nanmedian(row)

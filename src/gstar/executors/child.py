@@ -1,7 +1,8 @@
 """What happens inside a worker process, from its first instruction to its last.
 
-The parent hears of the end from the operating system and reads `result.json` from the
-job's folder: there is no pipe or lock that a killed process could leave in a bad state.
+The parent hears of the end from the fork server, at the latest when the operating system has ended
+the process, and reads `result.json` from the job's folder: there is no pipe or lock that a killed
+process could leave in a bad state.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ RESULT = "result.json"
 OUTPUT = "output.txt"
 
 
-def run(request: dict[str, Any]) -> None:
+def run(request: dict[str, Any], done: int | None = None) -> None:
     """Runs one request to its end; never returns.
 
     Args:
         request: ``function`` as "module:name", pickled by reference only; ``argument``;
             ``folder`` for the result; ``limits``; ``path``, the parent's import path.
+        done: A pipe that gets a byte as soon as the result is written: a process with all libraries
+            in its memory takes some milliseconds to end.
     """
     code = 1
     try:
@@ -48,6 +51,9 @@ def run(request: dict[str, Any]) -> None:
         exits = isinstance(error, SystemExit | KeyboardInterrupt)
         _finish(request["folder"], {"crash" if exits else "error": text})
     finally:
+        if done is not None:
+            with contextlib.suppress(OSError):
+                os.write(done, b"1")
         os._exit(code)
 
 

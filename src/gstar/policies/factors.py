@@ -20,12 +20,14 @@ RANKS: Final = (0, 1, 2, 4, 8)
 N_SPLITS: Final = 4
 ROWS_PER_FACTOR: Final = 4
 MANY_ROWS: Final = 300
-"""With more rows than this, one of the splits says enough about the number of factors."""
+"""Of more rows so many, evenly spaced, say enough about the number of factors, and one split of them."""
 
 PRIOR_VARIANCE: Final = 0.15
 """Variance of a normalised score about which nothing is known; it counts as `PRIOR_ROWS` rows."""
 PRIOR_ROWS: Final = 2.0
 _ITERATIONS: Final = 12
+_LAST_ITERATIONS: Final = 2
+"""How many are made over all of many rows, starting from what part of them has led to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +72,16 @@ def fit_factors(table: Array, rank: int) -> Factors:
         rank: K.
     """
     known = np.isfinite(table)
+    mean = np.where(known, table, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return _improve(Factors(mean, *_start(table, mean, rank)), table, _ITERATIONS if rank else 0)
+
+
+def _improve(model: Factors, table: Array, iterations: int) -> Factors:
+    known = np.isfinite(table).astype(float)
     counts = known.sum(axis=0)
-    mean = np.where(known, table, 0.0).sum(axis=0) / np.maximum(counts, 1)
-    loadings, variance = _start(table, mean, rank)
-    for _ in range(_ITERATIONS if rank else 0):
+    mean, loadings, variance = model.mean, model.loadings, model.variance
+    rank = loadings.shape[1]
+    for _ in range(iterations):
         factors, covariance = Factors(mean, loadings, variance).posterior(table)
         _, rest = _split(table, mean)
         second = covariance + factors[:, :, None] * factors[:, None, :]
@@ -82,10 +90,10 @@ def fit_factors(table: Array, rank: int) -> Factors:
         normal = (known.T @ second.reshape(len(table), k2)).reshape(-1, rank, rank) + ridge
         loadings = np.linalg.solve(normal, (rest.T @ factors)[:, :, None])[:, :, 0]
         fitted = factors @ loadings.T
-        mean = np.where(known, table - fitted, 0.0).sum(axis=0) / np.maximum(counts, 1)
+        mean = np.where(known > 0, table - fitted, 0.0).sum(axis=0) / np.maximum(counts, 1)
         spread = (known.T @ covariance.reshape(len(table), k2)).reshape(-1, rank, rank)
         extra = np.einsum("pi,pij,pj->p", loadings, spread, loadings)
-        left = np.where(known, table - fitted - mean, 0.0)
+        left = np.where(known > 0, table - fitted - mean, 0.0)
         variance = (np.sum(left**2, axis=0) + extra + PRIOR_ROWS * PRIOR_VARIANCE) / (counts + PRIOR_ROWS)
         loadings = loadings @ np.linalg.cholesky(second.mean(axis=0))  # keeps the factors at unit variance
     return Factors(mean, loadings, variance)
@@ -96,8 +104,16 @@ def choose_factors(table: Array, groups: Sequence[str]) -> Factors:
 
     More factors are tried as long as that helps. Rows of one group are held out together.
     """
-    split = _splits(groups)
-    held_out = range(N_SPLITS if len(table) <= MANY_ROWS else 1)
+    if len(table) > MANY_ROWS:
+        some = np.linspace(0, len(table) - 1, MANY_ROWS).astype(int)
+        first = _choose(table[some], _splits([groups[i] for i in some]), range(1))
+        if first.loadings.shape[1]:
+            return _improve(first, table, _LAST_ITERATIONS)
+        return fit_factors(table, 0)
+    return _choose(table, _splits(groups), range(N_SPLITS))
+
+
+def _choose(table: Array, split: Array, held_out: Sequence[int]) -> Factors:
     best_rank, best = 0, -np.inf
     for rank in RANKS:
         if rank * ROWS_PER_FACTOR > len(table) or rank >= max(1, table.shape[1]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Final, TypeAlias
 
 import numpy as np
@@ -62,6 +63,8 @@ class _Known:
     learners: dict[str, LearnerFacts]
     tree: Space
     strategies: list[Strategy]
+    places: dict[Strategy, int]
+    """Columns of the recorded ones."""
     profiles: Profiles
     predictor: Predictor
     encoder: Encoder
@@ -134,10 +137,13 @@ class GaussianPolicy(AbstractPolicy):
         self.temperature = temperature
         self.closed = closed
         self.opening = opening
-        self._portfolio = PortfolioPolicy(records, learners=learners, closed=True)
         self._version = digest(self.records)
         self._rows = {task: i for i, task in enumerate(self.records.tasks)}
         self._known: dict[tuple[object, ...], _Known] = {}
+
+    @cached_property
+    def _portfolio(self) -> PortfolioPolicy:
+        return PortfolioPolicy(self.records, learners=self.learners, closed=True)
 
     @property
     def version(self) -> str:
@@ -152,14 +158,14 @@ class GaussianPolicy(AbstractPolicy):
         """Learns nothing that the history in a context does not say."""
         return {}
 
-    def rank(self, context: Context) -> list[Proposal]:
-        """Returns a proposal for every candidate that fits the budget, best acquisition first."""
+    def rank(self, context: Context, limit: int | None = None) -> list[Proposal]:
+        """Returns proposals for the candidates that fit the budget, best acquisition first, at most so many."""
         known = self._prepare(context)
         if is_spent(context) or not known.learners:
             return []
         options = self._options(known, context)
         order = np.argsort(-options.acquisition, kind="stable")
-        return [self._propose(known, context, options, int(i), 0.0) for i in order if options.fits[i]]
+        return [self._propose(known, context, options, int(i), 0.0) for i in order[options.fits[order]][:limit]]
 
     def _ask_one(self, context: Context, rng: np.random.Generator) -> Proposal | None:
         known = self._prepare(context)
@@ -218,7 +224,8 @@ class GaussianPolicy(AbstractPolicy):
         )
         tree = tree_for(learners, context) if learners else Space({})
         costs = CostModel(records, learners)
-        return _Known(learners, tree, strategies, predictor.profiles(codes), predictor, encoder, costs, columns)
+        places = {strategy: j for strategy, j in place.items() if j < len(columns)}
+        return _Known(learners, tree, strategies, places, predictor.profiles(codes), predictor, encoder, costs, columns)
 
     def _options(self, known: _Known, context: Context) -> _Options:
         excluded = taken(context)
@@ -287,7 +294,7 @@ class GaussianPolicy(AbstractPolicy):
     def _reason(self, known: _Known, options: _Options, chosen: int) -> str:
         rank = 1 + int(np.sum(options.belief.mean > options.belief.mean[chosen]))
         predicted = f"predicted score rank {rank} of {len(options.strategies)}, {options.seconds[chosen]:.2g} s"
-        place = {s: j for j, s in enumerate(known.strategies[: len(known.columns)])}.get(options.strategies[chosen])
+        place = known.places.get(options.strategies[chosen])
         if place is None:
             return f"not tried on other tasks yet; {predicted}"
         away = known.predictor.factors - options.belief.factors

@@ -16,6 +16,8 @@ Array: TypeAlias = np.ndarray
 
 RIDGES: Final = (0.3, 1.0, 3.0, 10.0, 30.0)
 MIN_TASKS: Final = 10
+MAX_TASKS: Final = 600
+"""Of more recorded tasks so many are taken, evenly spaced: the work grows with the cube of their number."""
 NEEDED_GAIN: Final = 0.02
 """Meta-features are used only if they lower the held-out squared error by this share."""
 
@@ -59,6 +61,9 @@ def fit_outlook(meta_features: Array, factors: Array, spread: Array, families: S
         families: T names.
         metric: ``(K, K)`` how much an error of the factors matters for the scores.
     """
+    if len(factors) > MAX_TASKS:
+        some = np.linspace(0, len(factors) - 1, MAX_TASKS).astype(int)
+        meta_features, factors, families = meta_features[some], factors[some], [families[i] for i in some]
     t, k = factors.shape
     usable = t >= MIN_TASKS and k > 0 and meta_features.shape[1] > 0
     centre = np.median(meta_features, axis=0) if t else np.zeros(meta_features.shape[1])
@@ -69,13 +74,14 @@ def fit_outlook(meta_features: Array, factors: Array, spread: Array, families: S
         return plain
     base = float(np.einsum("tk,kl,tl->", factors, metric, factors))
     best: tuple[float, Outlook] = (base * (1 - NEEDED_GAIN), plain)
-    groups = [np.flatnonzero([f == g for f in families]) for g in sorted(set(families))]
+    groups: dict[str, list[int]] = {}
+    for i, family in enumerate(families):
+        groups.setdefault(family, []).append(i)
     for linear in (True, False):
         values, vectors = np.linalg.eigh(_kernel(tasks, tasks, linear))
         values = np.maximum(values, 0.0)
         for ridge in RIDGES:
-            hat = (vectors * (values / (values + ridge))) @ vectors.T
-            error = _left_out(hat, factors, groups)
+            error = _left_out(vectors, values / (values + ridge), factors, list(groups.values()))
             loss = float(np.einsum("tk,kl,tl->", error, metric, error))
             if loss < best[0]:
                 dual = (vectors / (values + ridge)) @ (vectors.T @ factors)
@@ -90,12 +96,17 @@ def standardise(meta_features: Array, centre: Array, width: Array) -> Array:
     return np.asarray(np.clip((meta_features - centre) / safe, -3, 3) * (width > 1e-12))
 
 
-def _left_out(hat: Array, factors: Array, groups: Sequence[Array]) -> Array:
-    """Returns ``(T, K)`` errors, each task predicted without its family."""
-    rest: Array = factors - hat @ factors
-    error: Array = np.empty_like(rest)
+def _left_out(vectors: Array, shares: Array, factors: Array, groups: Sequence[Sequence[int]]) -> Array:
+    """Returns ``(T, K)`` errors, each task predicted without its family.
+
+    The hat matrix is vectors diag(shares) vectors'; no more of it is made than what stands within a family.
+    """
+    rest: Array = factors - vectors @ (shares[:, None] * (vectors.T @ factors))
+    error: Array = rest / (1 - vectors**2 @ shares)[:, None]
     for rows in groups:
-        error[rows] = np.linalg.solve(np.eye(len(rows)) - hat[np.ix_(rows, rows)], rest[rows])
+        if len(rows) > 1:
+            own = vectors[rows]
+            error[rows] = np.linalg.solve(np.eye(len(rows)) - (own * shares) @ own.T, rest[rows])
     return error
 
 

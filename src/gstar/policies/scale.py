@@ -50,27 +50,31 @@ def normalise(scores: Array, failures: Array) -> Normalised:
         failures: ``(T, P)`` trials that did not complete.
     """
     known = np.isfinite(scores)
-    location, spread = np.zeros(len(scores)), np.full(len(scores), np.nan)
-    values = np.full(scores.shape, np.nan)
-    for t in np.flatnonzero(known.any(axis=1)):
-        row = scores[t, known[t]]
-        location[t] = np.median(row)
-        spread[t] = _spread(row)
-        values[t, known[t]] = (row - location[t]) / spread[t] if np.isfinite(spread[t]) else 0.0
-    values = np.maximum(values, FLOOR)
+    location, spread = _constants(scores, known)
+    with np.errstate(invalid="ignore"):
+        values = (scores - location[:, None]) / np.where(np.isfinite(spread), spread, np.inf)[:, None]
+    values = np.where(known, np.maximum(values, FLOOR), np.nan)
     _settle_sparse(values, known, location, spread)
     values[~known & (failures > 0)] = FLOOR
     return Normalised(values, location, spread)
 
 
-def _spread(row: Array) -> float:
-    """Distance from the median to the best; where most tie for the best, what the others miss."""
-    size = max(1.0, float(np.max(np.abs(row))))
-    middle = np.median(row)
-    for distance in (row.max() - middle, middle - row.min()):
-        if distance > _TINY * size:
-            return float(distance)
-    return float("nan")
+def _constants(scores: Array, known: Array) -> tuple[Array, Array]:
+    """Returns the median of each row and the distance from there to the best.
+
+    Where most tie for the best, the distance is what the others miss; NaN where there is none.
+    """
+    counts = known.sum(axis=1)
+    location, spread = np.zeros(len(scores)), np.full(len(scores), np.nan)
+    rows = np.flatnonzero(counts)
+    ordered = np.sort(np.where(known[rows], scores[rows], np.nan), axis=1)  # NaN goes last
+    each, n = np.arange(len(rows)), counts[rows]
+    worst, best = ordered[:, :1].ravel(), ordered[each, n - 1]
+    location[rows] = middle = (ordered[each, (n - 1) // 2] + ordered[each, n // 2]) / 2
+    least = _TINY * np.maximum(1.0, np.maximum(np.abs(worst), np.abs(best)))
+    for distance in (middle - worst, best - middle):
+        spread[rows] = np.where(distance > least, distance, spread[rows])
+    return location, spread
 
 
 def _settle_sparse(values: Array, known: Array, location: Array, spread: Array) -> None:
