@@ -3,7 +3,9 @@
     python benchmarks/experience.py [TRIALS] [FOLDER]
 
 Builds the store through the public interface (2,000 tasks x 500 strategies, every cell tried
-once), then measures single appends, `records` in a new and in a warm process, and `status`.
+once), then measures single appends, `records` in a new and in a warm process, `status`, and what
+`gstar recommend` asks: the knowledge, a policy that has learned from it, the ranking. A store that is in
+FOLDER already is used again.
 """
 
 from __future__ import annotations
@@ -19,13 +21,16 @@ import numpy as np
 
 from gstar.experience import Experience
 from gstar.inputs import Table
+from gstar.learner import get_learner
+from gstar.metafeatures import NAMES
 from gstar.metric import TaskKind, get_metric
-from gstar.strategy import Strategy
+from gstar.policies.sampling import Draw
+from gstar.strategy import Strategy, strategy_space
 from gstar.task import Task
 from gstar.trial import Proposal, Status, Trial
 
 N_STRATEGIES = 500
-N_META_FEATURES = 40
+LEARNERS = ("extra_trees", "kernel", "lightgbm", "linear", "neighbors", "random_forest")
 KIND = TaskKind.BINARY
 
 COLD = """
@@ -40,6 +45,38 @@ for _ in range(2):
     print((time.perf_counter() - opened) * 1e3, end=" ")
     opened = time.perf_counter()
 """
+
+RECOMMEND = """
+import sys, time
+start = time.perf_counter()
+from gstar.advice import recommend
+import gstar
+from pathlib import Path
+from gstar.experience import Experience
+from gstar.reading import make_task
+task = make_task(Path(gstar.__file__).parent / "demo" / "penguins.csv", target="sex")
+begin = time.perf_counter()
+with Experience.open(sys.argv[1]) as experience:
+    for _ in range(2):
+        experience.knowledge(task.kind, task.metric.name)
+        print((time.perf_counter() - begin) * 1e3, end=" ")
+        begin = time.perf_counter()
+        assert len(recommend(task, experience)) == 10
+        print((time.perf_counter() - begin) * 1e3, end=" ")
+        begin = time.perf_counter()
+"""
+
+
+def make_strategies(rng: np.random.Generator) -> list[Strategy]:
+    learners = {name: get_learner(name) for name in LEARNERS}
+    tree = strategy_space(
+        {name: one.space for name, one in learners.items()},
+        scheduled=frozenset(name for name, one in learners.items() if one.has_schedule),
+    )
+    found: dict[Strategy, None] = {}
+    while len(found) < N_STRATEGIES:
+        found[Draw(tree).sample(rng)] = None
+    return list(found)
 
 
 def make_task(i: int, rng: np.random.Generator) -> Task:
@@ -70,7 +107,7 @@ def make_trial(task: str, run: str, number: int, strategy: Strategy, rng: np.ran
 def build(experience: Experience, n_trials: int, strategies: list[Strategy], rng: np.random.Generator) -> None:
     for i in range(max(1, n_trials // N_STRATEGIES)):
         task = make_task(i, rng)
-        experience.add_task(task, rng.normal(size=N_META_FEATURES))
+        experience.add_task(task, rng.normal(size=len(NAMES)))
         run = experience.start_run(task.fingerprint, {"budget_s": 60.0, "seed": i})
         experience.append([make_trial(task.fingerprint, run, n, s, rng) for n, s in enumerate(strategies)])
         experience.finish_run(run, status="completed", score=0.9, seconds=60.0, summary={})
@@ -96,12 +133,20 @@ def timed_ms(work) -> float:
     return (time.perf_counter() - begin) * 1e3
 
 
+def processes_ms(code: str, path: Path) -> list[float]:
+    """Returns the medians over 5 new processes of the milliseconds that they print."""
+    command = [sys.executable, "-c", code, str(path)]
+    said = [[float(x) for x in subprocess.check_output(command, text=True).split()] for _ in range(5)]
+    return [float(np.median(column)) for column in zip(*said, strict=True)]
+
+
 def main(n_trials: int, folder: Path) -> None:
     rng = np.random.default_rng(0)
     path = folder / "experience.db"
-    strategies = [Strategy("linear", {"alpha": i / 7, "solver": "auto"}) for i in range(N_STRATEGIES)]
+    strategies, built_s, there = make_strategies(rng), 0.0, path.exists()
     with Experience.open(path, shipped=False) as experience:
-        built_s = timed_ms(lambda: build(experience, n_trials, strategies, rng)) / 1e3
+        if not there:
+            built_s = timed_ms(lambda: build(experience, n_trials, strategies, rng)) / 1e3
         times = appends_ms(experience, strategies, rng)
         status_ms = timed_ms(experience.status)
         state = experience.status()
@@ -116,15 +161,16 @@ def main(n_trials: int, folder: Path) -> None:
     print(f"append one trial p50      {np.percentile(times, 50):8.2f} ms")
     print(f"append one trial p99      {np.percentile(times, 99):8.2f} ms")
     print(f"append one trial worst    {max(times):8.2f} ms")
-    cold = [
-        [float(x) for x in subprocess.check_output([sys.executable, "-c", COLD, str(path)], text=True).split()]
-        for _ in range(5)
-    ]
-    print(f"records, new process      {np.median([c[0] for c in cold]):8.1f} ms")
-    print(f"records, again            {np.median([c[1] for c in cold]):8.2f} ms")
+    cold, again = processes_ms(COLD, path)
+    print(f"records, new process      {cold:8.1f} ms")
+    print(f"records, again            {again:8.2f} ms")
     print(f"records, unchanged        {recount_ms:8.2f} ms")
     print(f"history of one task       {history_ms:8.1f} ms")
     print(f"status                    {status_ms:8.1f} ms")
+    known, first, known_again, second = processes_ms(RECOMMEND, path)
+    print(f"knowledge, new process    {known:8.1f} ms")
+    print(f"recommend, first          {first:8.1f} ms")
+    print(f"both, again               {known_again + second:8.1f} ms")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ Array: TypeAlias = np.ndarray
 
 RIDGES: Final = (0.3, 1.0, 3.0, 10.0, 30.0)
 MIN_TASKS: Final = 10
-MAX_TASKS: Final = 600
+MAX_TASKS: Final = 400
 """Of more recorded tasks so many are taken, evenly spaced: the work grows with the cube of their number."""
 NEEDED_GAIN: Final = 0.02
 """Meta-features are used only if they lower the held-out squared error by this share."""
