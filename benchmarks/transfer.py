@@ -227,7 +227,7 @@ def source_parts(data: Path, folder: Path) -> dict[str, tuple[Task, dict[str, by
     return found
 
 
-def collect(data: Path, budget_s: float, seeds: int) -> None:
+def collect(data: Path, budget_s: float, seeds: range) -> None:
     """Trains what is not in the file yet, until the budget is spent."""
     end = time.monotonic() + budget_s
     done = {(r["task"], r["rows"], r["source"], r["init"], r["seed"]) for r in records()}
@@ -235,7 +235,7 @@ def collect(data: Path, budget_s: float, seeds: int) -> None:
     todo = list(targets(data))
     order = np.random.default_rng(0).permutation(len(todo))  # so that a part of it is of all families
     with FILE.open("a", encoding="utf-8") as out:
-        for seed, i in itertools.product(range(seeds), order):
+        for seed, i in itertools.product(seeds, order):
             target = todo[i]
             for source, init in [("", "scratch"), *itertools.product(target.sources, INITS[1:])]:
                 if (target.task.name, target.rows, source, init, seed) in done:
@@ -415,10 +415,12 @@ def main() -> None:
     parser.add_argument("what", choices=("collect", "learn"))
     parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("--budget", default="20m")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=2, help="of the rows and the training; for learn: of g")
     given = parser.parse_args()
     if given.what == "collect":
-        collect(given.data, read_duration_s(given.budget), given.seeds)
+        seeds = range(given.first_seed, given.first_seed + given.seeds)
+        collect(given.data, read_duration_s(given.budget), seeds)
     else:
         learn(given.seeds)
 

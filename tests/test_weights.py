@@ -246,3 +246,15 @@ def test_the_toy_begins_where_it_is_told(weights):
     spec = TrainingSpec(task.kind, 2, {}, initial=read(kept.path), frozen=True)
     assert Begins().init(task.inputs, task.target, spec).body == 0.8
     assert describe(kept.path).rows == 40
+
+
+def test_forgetting_a_task_reaches_what_began_with_its_weights(weights):
+    first = weights.keep(task_of(1), STRATEGY, parts_of(), run="r")
+    second = weights.keep(task_of(2), STRATEGY, parts_of(), run="s", origin=first.path)
+    third = weights.keep(task_of(3), STRATEGY, parts_of(), run="t", origin=second.path)
+    weights.keep(task_of(4), STRATEGY, parts_of(), run="u")
+    assert third.tasks == {task_of(i).fingerprint for i in (1, 2, 3)}
+    assert [s.run for _, s in weights.sources(task_of(1), LEARNERS).found] == ["u"]
+    assert weights.forget(task=task_of(1).fingerprint) == 3
+    assert [source.run for source in weights] == ["u"]
+    assert weights.keep(task_of(5), STRATEGY, parts_of(), run="v", origin=first.path) is None

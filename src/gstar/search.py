@@ -437,7 +437,7 @@ class _Desk:
             status = "interrupted" if self.interrupted else "completed"
             summary = {
                 "weights": {str(k): v for k, v in result.weights.items()},
-                "reasons": {str(t.number): t.proposal.reason for t in result.trials if t.proposal.reason},
+                "reasons": {str(t.number): _unnamed(t.proposal.reason) for t in result.trials if t.proposal.reason},
                 "stop_reason": result.stop_reason,
             }
             self.remember(
@@ -454,7 +454,8 @@ class _Desk:
         if self.run_id and weights is not None and networks:
             best = networks[0]
             parts = saved_parts(Path(str(best.extra["folder"])), 0)
-            self.remember(lambda: weights.keep(self.task, best.strategy, parts, run=self.run_id))
+            origin = Path(str(best.extra["initial"])) if best.strategy.init else None
+            self.remember(lambda: weights.keep(self.task, best.strategy, parts, run=self.run_id, origin=origin))
 
     def remember_failure(self) -> None:
         """Closes the run in experience without a model."""
@@ -547,3 +548,9 @@ def _with_metric_that_is_defined(task: Task, folds: Folds, seed: int) -> Task:
         return task
     note = f"{task.metric.name} is not defined on so few rows; models are chosen by log_loss."
     return replace(task, metric=METRICS["log_loss"], notes=(*task.notes, note))
+
+
+def _unnamed(reason: str) -> str:
+    """Returns a reason without the name of another task, which may be forgotten one day."""
+    before, named, _ = reason.partition("weights of ")
+    return f"{before}weights of a similar task" if named else reason

@@ -69,6 +69,7 @@ class Source:
         rows: How many it was trained on.
         strategy: How it was trained.
         look: What its rows look like.
+        origins: Fingerprints of the tasks whose weights it began with, and of those whose weights these began with.
     """
 
     hash: str
@@ -82,6 +83,12 @@ class Source:
     rows: int
     strategy: Strategy
     look: Array
+    origins: tuple[str, ...] = ()
+
+    @property
+    def tasks(self) -> frozenset[str]:
+        """Fingerprints of all tasks that left something in it."""
+        return frozenset((self.task, *self.origins))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,14 +172,16 @@ class Weights:
             for source in self
             if source.form == task.form
             and source.channels == channels_of(task.inputs)
-            and source.task != task.fingerprint
+            and task.fingerprint not in source.tasks
             and source.strategy.learner in learners
         ]
         fitting.sort(key=lambda pair: (pair[0], pair[1].hash))
         apart = (pair for pair in fitting if not _shares_rows(pair[1], hashes))
         return Sources(tuple(itertools.islice(apart, NEAREST)), learners)
 
-    def keep(self, task: Task, strategy: Strategy, parts: Mapping[str, bytes], *, run: str) -> Source | None:
+    def keep(
+        self, task: Task, strategy: Strategy, parts: Mapping[str, bytes], *, run: str, origin: Path | None = None
+    ) -> Source | None:
         """Keeps the weights of a network that was trained on a task.
 
         What was kept of the same task and learner before is replaced.
@@ -182,6 +191,8 @@ class Weights:
             strategy: How it was trained.
             parts: What `AbstractLearner.save` returned.
             run: Identifier of the run that it comes from.
+            origin: The file of the weights that it began with; if that is gone, nothing is kept, as what was
+                forgotten would live on in it.
 
         Returns:
             What is kept now; None if nothing is, as it is switched off, may not be written, or has no room.
@@ -191,7 +202,11 @@ class Weights:
         """
         if not self.quota_mb or not self.writable or task.form not in FORMS or WEIGHTS not in parts:
             return None
-        content = _content(task, strategy, parts[WEIGHTS], run)
+        try:
+            origins = () if origin is None else tuple(sorted(describe(origin).tasks))
+        except (UntrustedFileError, OSError):
+            return None
+        content = _content(task, strategy, parts[WEIGHTS], run, origins)
         if len(content) > self.quota_mb * 2**20:
             return None
         path = self.folder / f"{hashlib.sha256(content).hexdigest()}.safetensors"
@@ -216,8 +231,8 @@ class Weights:
                 return
 
     def forget(self, *, task: str | None = None, run: str | None = None) -> int:
-        """Overwrites and removes the files of a task, or of a run; returns how many those were."""
-        chosen = [source for source in self if source.task == task or source.run == run]
+        """Overwrites and removes the files that a task left something in, or of a run; returns how many those were."""
+        chosen = [source for source in self if task in source.tasks or source.run == run]
         for source in chosen:
             _erase(source.path)
         return len(chosen)
@@ -281,6 +296,7 @@ def describe(path: Path) -> Source:
             int(about["rows"]),
             Strategy.from_json(about["strategy"]),
             seen,
+            tuple(map(str, about["origins"])),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, GstarError) as error:
         raise UntrustedFileError(f"{path} is no file of remembered weights ({error!r:.120}).") from error
@@ -335,7 +351,7 @@ def _shares_rows(source: Source, hashes: Array) -> bool:
     return bool(len(hashes) and np.isin(hashes, theirs).mean() > SHARED)
 
 
-def _content(task: Task, strategy: Strategy, weights: bytes, run: str) -> bytes:
+def _content(task: Task, strategy: Strategy, weights: bytes, run: str, origins: tuple[str, ...]) -> bytes:
     from safetensors.numpy import save
 
     kept = {name: t for name, t in _tensors(weights, Path(WEIGHTS)).items() if _is_body(name)}
@@ -348,6 +364,7 @@ def _content(task: Task, strategy: Strategy, weights: bytes, run: str) -> bytes:
         "rows": len(task),
         "strategy": strategy.to_json(),
         "look": look(task.inputs).round(6).tolist(),
+        "origins": origins,
     }
     return bytes(save({**kept, "hashes": hashes_of(task.inputs)}, {_KEY: json.dumps(about)}))
 
