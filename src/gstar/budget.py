@@ -33,13 +33,16 @@ class Budget:
         started: Time by `time.monotonic` from which seconds count.
         seconds: How many, or None.
         trials: How many, or None.
-        reserve_s: Seconds kept back for the ensemble.
     """
 
     started: float
     seconds: float | None
     trials: int | None
-    reserve_s: float = 0.3
+
+    @property
+    def reserve_s(self) -> float:
+        """Seconds kept back for the ensemble: a longer search leaves more models to choose from."""
+        return 0.3 + min(1.0, 0.01 * (self.seconds or 0.0))
 
     @property
     def left_s(self) -> float | None:
