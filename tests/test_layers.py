@@ -12,7 +12,7 @@ import gstar
 SOURCE = Path(gstar.__file__).parent
 
 LAYERS = (
-    "errors",
+    "errors absent",
     "failpoints machine executors places space metric inputs columns lean_skops",
     "arrays npz serialisation",
     "images bundle",

@@ -10,7 +10,7 @@ from gstar.lean_skops import dumps, loads
 
 
 def test_no_array_library_is_imported_for_nothing():
-    code = "import sys, gstar.lean_skops; print([m for m in ('torch', 'dask', 'cupy') if m in sys.modules])"
+    code = "import sys, gstar.lean_skops; print([m for m in ('torch', 'dask', 'cupy', 'pytest') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -11,30 +11,13 @@ half the time of a short training went into that.
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any, Final
 
-HIDDEN: Final = ("torch", "dask", "cupy", "pytest")
+from gstar.absent import absent
 
-
-class _Hider:
-    """Says of every hidden library that it is not installed; scipy takes a None in `sys.modules` for a module."""
-
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> None:
-        """Is called by every import, first of all finders."""
-        if name in HIDDEN:
-            raise ModuleNotFoundError(f"No module named {name!r}, while skops is imported", name=name)
-
-
-_hider: Final = _Hider()
-sys.meta_path.insert(0, _hider)
-try:
+with absent("torch", "dask", "cupy", "pytest"):
     from skops.io import _persist, dumps, get_untrusted_types, loads
     from skops.io.exceptions import UntrustedTypesFoundException
-finally:
-    sys.meta_path.remove(_hider)
 
 _persist.json = SimpleNamespace(dumps=lambda state, **_: json.dumps(state, separators=(",", ":")), loads=json.loads)
 

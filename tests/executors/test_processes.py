@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import math
 import os
 import signal
@@ -119,6 +120,16 @@ def test_nobody_waits_for_a_process_whose_result_is_written():
         while psutil.pid_exists(pid):
             time.sleep(0.01)
         assert [executor.submit(echo, Deed(name)).result(timeout=60) for name in "abc"] == ["a", "b", "c"]
+
+
+def libraries_seen(deed: Deed) -> list[str]:
+    return [name for name in ("lightgbm", "xgboost", "catboost", "pyarrow", "polars") if name in sys.modules]
+
+
+def test_workers_have_at_hand_what_learners_need_and_the_server_no_threads(executor):
+    boosters = [name for name in ("lightgbm", "xgboost", "catboost") if importlib.util.find_spec(name)]
+    assert executor.submit(libraries_seen, Deed("x")).result(timeout=60) == boosters
+    assert psutil.Process(executor._launcher._process.pid).num_threads() == 1
 
 
 def test_kill_ends_one_job_now(executor):

@@ -5,9 +5,9 @@ parent, it makes a new worker in about 10 ms where a fresh interpreter needs sec
 not the standard library's: that one imports the user's ``__main__`` again in each worker,
 which runs a script without a main guard twice.
 
-It runs nothing numerical itself and no threads that hold locks, so that forking is safe. A worker says
-when its result is written, so that nobody waits until the system has taken it down. When the parent
-goes away, its end of the socket closes; the server kills what still runs and leaves.
+It runs no threads and nothing numerical itself, so that forking is safe. A worker says when its
+result is written, so that nobody waits until the system has taken it down. When the parent goes
+away, its end of the socket closes; the server kills what still runs and leaves.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
+
+from gstar.absent import absent
 
 PRELOAD = (
     "numpy",
@@ -46,8 +48,11 @@ PRELOAD = (
     "gstar.learners.xgboost",
     "gstar.learners.catboost",
     "lightgbm",
-    "xgboost",  # not catboost: it starts threads
+    "xgboost",
+    "catboost",
 )
+ABSENT = ("pyarrow", "polars")
+"""What the others would load only because it is there. No learner needs them, and they start threads."""
 
 
 @dataclass
@@ -92,7 +97,8 @@ def main(descriptor: int) -> None:
     from gstar.executors import child
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _load(PRELOAD)
+    with absent(*ABSENT):
+        _load(PRELOAD)
     wake, wakened = os.pipe()
     os.set_blocking(wakened, False)
     signal.set_wakeup_fd(wakened, warn_on_full_buffer=False)
