@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from gstar.contexts import NAMES
 from gstar.distribution import TreeDistribution
@@ -21,7 +22,10 @@ from gstar.strategy import Strategy, strategy_space
 from gstar.task import Task
 from gstar.testing import evil
 from gstar.trial import Proposal, Status
+from gstar.weights import WEIGHTS, Weights
+from gstar.world import DrawnTasks
 from gstar.worlds.live import LiveTask, LiveWorld
+from tests.begins import Begins
 
 
 def make_task(seed: int = 0, *, n: int = 60, kind: TaskKind = TaskKind.BINARY) -> Task:
@@ -182,3 +186,30 @@ def test_a_learner_that_does_not_take_the_form_or_is_not_known_fails_at_once(wor
 def test_no_task_at_all_is_an_error():
     with pytest.raises(DataError, match="at least one task"):
         LiveWorld([], SerialExecutor())
+
+
+def test_a_strategy_begins_with_the_weights_of_another_task(tmp_path):
+    register_learner(Begins())
+
+    def images(seed):
+        pixels = np.random.default_rng(seed).integers(0, 256, (60, 1, 5, 5), np.uint8)
+        return Task(
+            f"images{seed}", TaskKind.BINARY, METRICS["log_loss"], Images(pixels), np.arange(60) % 2, ("a", "b")
+        )
+
+    weights = Weights(tmp_path / "w", quota_mb=1.0)
+    weights.keep(images(1), Strategy("begins", {"width": 8}), {WEIGHTS: save({"body": np.array([0.8])})}, run="")
+    live = LiveTask.of(images(0))
+    live = replace(live, sources=weights.sources(live.task, {"begins": Begins()}))
+    tree = strategy_space({"begins": Begins.space}, initial=frozenset({"begins"}))
+    frozen = {"kind": "remembered", "body": "frozen"}
+    strategies = [
+        Strategy("begins", {"width": w, "epochs": 1}, init=i) for w, i in ((8, {}), (8, frozen), (16, frozen))
+    ]
+    kept = []
+    with SerialExecutor() as executor, LiveWorld([live], executor, remember=kept.extend) as world:
+        points = TreeDistribution(tree).points([s.to_point(tree) for s in strategies])
+        draws = Draws(live.context[None], points, np.zeros((1, 3)))
+        world.train(DrawnTasks(live.context[None], [0]), draws, seed=0)
+    assert [t.strategy.init for t in kept] == [{}, frozen, {}]
+    assert [round(float(t.predictions[0, 1]), 3) for t in kept] == [0.6, 0.8, 0.5]

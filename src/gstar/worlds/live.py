@@ -24,6 +24,7 @@ from gstar.strategy import Strategy
 from gstar.task import Task
 from gstar.trial import Proposal, Status, Trial
 from gstar.validation import plan_folds
+from gstar.weights import Sources
 from gstar.world import AbstractWorld, DrawnTasks, Outcomes
 from gstar.worlds.rewards import RewardScale
 
@@ -47,6 +48,7 @@ class LiveTask:
         scale: What a score is worth.
         context: ``(X,)`` what g sees.
         family: Tasks of one family are never on two sides of a split.
+        sources: The weights that strategies with `init` begin with.
     """
 
     task: Task
@@ -56,6 +58,7 @@ class LiveTask:
     scale: RewardScale
     context: Array
     family: str
+    sources: Sources = field(default_factory=Sources)
 
     @staticmethod
     def of(task: Task, *, family: str = "", seconds: float = 30.0, cores: int = 1, seed: int = 0) -> LiveTask:
@@ -196,6 +199,7 @@ class LiveWorld(AbstractWorld):
         if live.task.form not in forms:
             cause = f"{learner} takes {' and '.join(sorted(forms))}, not {live.task.form}"
             return _failed(live, proposal, cause, number=number, seed=seed)
+        source = live.sources.of(proposal.strategy)
         return start_inner(
             self.executor,
             self._data(i),
@@ -206,6 +210,7 @@ class LiveWorld(AbstractWorld):
             budget_s=None,
             limits=self.limits,
             plugins=self.plugins,
+            initial=None if source is None else source[1].path,
         )
 
     def _end(self, i: int, started: Started | Trial) -> Trial:
