@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from gstar.learner import register_learner
+from tests.begins import Begins
 from tests.nearest import Nearest
 
 CHEAP = (
@@ -116,6 +117,37 @@ def test_images_in_an_npz(gstar, place):
     outcome = gstar("predict", "m.gstar", "grey.npz")
     assert outcome.code == 3
     assert "images with 3 channels as at fit, got 1" in outcome.error
+
+
+def test_weights_are_kept_and_used_if_they_are_switched_on_and_go_with_their_task(gstar, place, monkeypatch):
+    register_learner(Begins())
+    for seed, name in enumerate(("first", "second", "third")):
+        x, y = pixels(seed)
+        np.savez(f"{name}.npz", x=x, y=y)
+    flags = ("--trials", 3, "--learners", "begins", "--workers", 0, "-q", "--out", "m.gstar", "--json")
+
+    def fit(name, *more):
+        told = json.loads(gstar("fit", f"{name}.npz", *flags, *more).out)
+        return [t["strategy"].get("init", {}).get("body") for t in told["trials"][1:]]
+
+    assert fit("first") == [None] * 3
+    status = json.loads(gstar("experience", "status", "--json").out)
+    assert (status["weights"], status["weights_room"]) == (0, 0)
+    assert fit("second", "--weights", "on") == [None] * 3
+    loud = [flag for flag in flags if flag != "-q"]
+    told = gstar("fit", "second.npz", *loud, "--weights", "on", "--experience", "off").err
+    assert "no weights are kept or used" in told
+    assert fit("third", "--weights", "off") == [None] * 3
+    monkeypatch.setenv("GSTAR_WEIGHTS", "2MiB")
+    assert fit("third") == [None, "fine_tuned", "frozen"]
+    assert "Weights     2 networks" in (text := gstar("experience", "status").out)
+    assert "room for 2.0 MiB" in text
+    assert "1 weights" in gstar("experience", "forget", "third").out
+    assert gstar("experience", "check").code == 0
+    (file,) = (place.parent / "home" / "experience.sqlite.weights").iterdir()
+    file.write_bytes(b"broken")
+    assert gstar("experience", "check").code == 4
+    assert "Expected off, on or a size" in gstar("fit", "third.npz", *flags, "--weights", "much").err
 
 
 def test_sequences_in_an_npz(gstar, place):

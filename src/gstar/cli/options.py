@@ -111,8 +111,11 @@ def opened(settings: Settings, *, writes: bool = True, tell_first_use: bool = Fa
         say(f"Warning: {warning.message}")
     with experience:
         if tell_first_use and settings.mode == "on" and not experience.warning and not experience.runs(limit=1):
+            too = " Weights of networks are kept too (--weights)." if settings["weights"] and experience.weights else ""
             say(
-                f"Every trial is remembered in {without_password(settings.experience)}, never a row of your data. "
+                f"Every trial is remembered in {without_password(settings.experience)}, never a row of your data.{too} "
                 "To switch that off: --experience off"
             )
+        if tell_first_use and settings["weights"] and experience.weights is None:
+            say("Note: no weights are kept or used: they lie beside an experience that is a file, and this one is not.")
         yield experience
