@@ -53,7 +53,7 @@ def test_a_random_walk_mostly_passes_and_a_drift_mostly_not():
     passed = [
         np.mean([TEST.is_flat(NOISE, np.cumsum(s + drift, axis=0), squared) for s in steps]) for drift in (0.0, 0.5)
     ]
-    assert passed[0] > 0.9
+    assert passed[0] > 0.8
     assert passed[1] < 0.1
 
 
