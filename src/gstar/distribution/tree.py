@@ -148,12 +148,21 @@ class TreeDistribution(AbstractDistribution):
 
     @cached_property
     def _groups(self) -> tuple[_Group, ...]:
-        kinds: dict[Hashable, list[int]] = {}
+        """Heads that compute everything alike."""
+        return self._grouped(lambda head: head.kind)
+
+    @cached_property
+    def _larger_groups(self) -> tuple[_Group, ...]:
+        """Heads that compute the log-probability of a place alike: it says all that is needed of their ranges."""
+        return self._grouped(lambda head: (type(head), head.size))
+
+    def _grouped(self, key: Callable[[AbstractHead], Hashable]) -> tuple[_Group, ...]:
+        found: dict[Hashable, list[int]] = {}
         heads = list(self.heads.values())
         for j, head in enumerate(heads):
-            kinds.setdefault(head.kind, []).append(j)
+            found.setdefault(key(head), []).append(j)
         starts = np.array([self.slices[name].start for name in self.heads])
-        return tuple(_Group(heads[js[0]], np.array(js), starts[js]) for js in kinds.values())
+        return tuple(_Group(heads[js[0]], np.array(js), starts[js]) for js in found.values())
 
     def draw(self, meta: Array, contexts: Array, uniforms: Array) -> Points:
         raw = self.map(meta, contexts)
@@ -177,7 +186,7 @@ class TreeDistribution(AbstractDistribution):
     def _log_prob(self, raw: Differentiable, at: Array, points: Points) -> Differentiable:
         """Returns ``(N,)`` log-probabilities, where `at` is the row of `raw` that belongs to each point."""
         total = np.zeros(len(points))
-        for group in self._groups:
+        for group in self._larger_groups:
             rows, which = np.nonzero(points.on[:, group.columns])
             if len(rows):
                 columns = group.columns[which]
@@ -191,7 +200,7 @@ class TreeDistribution(AbstractDistribution):
         raw, n = self.map(meta, contexts), len(points)
         cells = np.arange(len(contexts))[:, None] * n
         total = np.zeros(len(contexts) * n)
-        for group in self._groups:
+        for group in self._larger_groups:
             rows, which = np.nonzero(points.on[:, group.columns])
             if len(rows):
                 columns = group.columns[which]
