@@ -106,6 +106,8 @@ def test_everything_is_remembered_and_the_next_fit_knows_it(task, tmp_path):
 class BrokenExperience:
     """Is an experience whose disk is full from the start."""
 
+    weights = None
+
     def __getattr__(self, name):
         if name == "knowledge":
             return Experience.open(mode="off", shipped=False).knowledge

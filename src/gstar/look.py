@@ -52,8 +52,8 @@ def look(inputs: Inputs) -> Array:
 
     Example:
         >>> noise = np.random.default_rng(0).random((9, 1, 8, 8)).astype(np.float32)
-        >>> dict(zip(IMAGE_LOOK, look(Images(noise)).round(1).tolist()))["border"]
-        0.0
+        >>> dict(zip(IMAGE_LOOK, (10 * look(Images(noise))).astype(int).tolist()))["border"]
+        0
     """
     if isinstance(inputs, Images):
         named = zip(IMAGE_LOOK, _look_of_images(inputs), strict=True)

@@ -25,6 +25,14 @@ from gstar.testing.experience import (
 )
 
 
+def with_others(place: Path | str) -> None:
+    """Fills an experience with trials that the contract does not ask for."""
+    with Experience.open(place) as experience:
+        task = toy_task(77)
+        run = begin(experience, task)
+        experience.append([toy_trial(task, run, n, metric="log_loss") for n in range(40, 44)])
+
+
 class TestFile(ExperienceContract):
     @pytest.fixture
     def experience_factory(self, place: Path) -> ExperienceFactory:
@@ -46,8 +54,7 @@ class TestServer(ExperienceContract):
 class TestFrozenServer(ExperienceContract):
     @pytest.fixture
     def experience_factory(self, server_place: str) -> ExperienceFactory:
-        with Experience.open(server_place) as experience:
-            filled(experience, n_tasks=1)
+        with_others(server_place)
         return lambda: Experience.open(server_place, mode="frozen")
 
 
@@ -60,10 +67,7 @@ class TestFrozenOverNothing(ExperienceContract):
 class TestFrozenOverOthers(ExperienceContract):
     @pytest.fixture
     def experience_factory(self, place: Path) -> ExperienceFactory:
-        with Experience.open(place) as experience:
-            task = toy_task(77)
-            run = begin(experience, task)
-            experience.append([toy_trial(task, run, n, metric="log_loss") for n in range(40, 44)])
+        with_others(place)
         return lambda: Experience.open(place, mode="frozen")
 
 
