@@ -50,6 +50,8 @@ def test_all_steps_lead_to_the_tables_of_today():
         connection.commit()
     assert layout(old) == layout(new)
     assert set(layout(new)) == set(tables.metadata.tables)
+    old.dispose()
+    new.dispose()
 
 
 def test_an_old_server_becomes_a_new_one(server_place: str, old_file: Path):

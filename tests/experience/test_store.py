@@ -75,16 +75,20 @@ def test_killed_at_random_moments(place: Path, start_child, wait_for):
     task = toy_task(1)
     with Experience.open(place) as experience:
         experience.add_task(task, np.ones(3))
-    rng = np.random.default_rng(0)
+    rng, begun = np.random.default_rng(0), place.with_name("begun")
 
     def work() -> None:
         with Experience.open(place) as experience:
             run = experience.start_run(task.fingerprint, {})
             for n in range(10_000):
                 experience.append([toy_trial(task, run, n, strategy=Strategy("linear", {"a": float(n % 7)}))])
+                begun.touch()
 
     for _ in range(6):
+        begun.unlink(missing_ok=True)
         pid = start_child(work)
+        while not begun.exists():
+            time.sleep(0.01)
         time.sleep(0.05 + 0.2 * rng.random())
         os.kill(pid, signal.SIGKILL)
         assert wait_for(pid) == -signal.SIGKILL
