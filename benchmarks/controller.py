@@ -27,7 +27,7 @@ import numpy as np
 from meta_training import image_tasks, sequence_tasks
 
 from gstar.branching import Branches, ControlSettings, branch, by_family, learn_controller, worth
-from gstar.control import DECISIONS, Controller, Decision, Observation
+from gstar.control import DECISIONS, GO_ON, POINTS, Controller, Decision, Observation
 from gstar.fitting import Fitting
 from gstar.learner import TrainingSpec, get_learner
 from gstar.metric import TaskKind
@@ -41,7 +41,7 @@ RESULTS = Path(__file__).parent / "results"
 TABLE, RUNS, CONTROLLER = (RESULTS / f"controller_{name}" for name in ("table.jsonl", "runs.jsonl", "net.safetensors"))
 CONDITIONS = ("clean", "noise", "imbalance", "short")
 NETWORKS = {
-    "table": ("mlp", {"width": 32, "depth": 1, "embedding": "none", "epochs": 18}),
+    "table": ("mlp", {"width": 32, "depth": 1, "embedding": "none", "epochs": 18, "learning_rate": 5e-3}),
     "images": ("cnn", {"width": 8, "depth": 2, "epochs": 15}),
     "sequences": ("cnn", {"width": 8, "depth": 2, "epochs": 15}),
 }
@@ -184,14 +184,14 @@ def _stratified(rows, target, kind: TaskKind, n_valid: int, n_support: int) -> t
     return order[every], rest[np.linspace(0, len(rest) - 1, n_support).round().astype(int)]
 
 
-def collect(data: Path, budget_s: float) -> None:
+def collect(data: Path, budget_s: float, first_seed: int) -> None:
     """Branches trainings of meta-train tasks; what is in the file already is not done again. Seconds are of the CPU."""
     done = {tuple(r["run"]) for r in read(TABLE)}
     begin, number = time.process_time(), 0
     tasks = [s for s in sources(data) if s.side == "train"]
     with TABLE.open("a", encoding="utf-8") as out:
-        for seed in range(N_SEEDS):
-            for i, source in enumerate(_mixed(tasks)):
+        for seed in range(first_seed, N_SEEDS):
+            for i, source in enumerate(_quick_first(tasks)):
                 for j, condition in enumerate(CONDITIONS):
                     base = BASES[(seed + i + j) % len(BASES)]
                     run = (source.task.name, condition, seed, base)
@@ -221,9 +221,9 @@ def collect(data: Path, budget_s: float) -> None:
                     print(f"{number} {run}: {len(rows)} states, {spent:.0f} s so far", file=sys.stderr, flush=True)
 
 
-def _mixed(tasks: list[Source]) -> list[Source]:
-    """Returns tasks in an order that mixes their forms."""
-    return [tasks[i] for i in np.random.default_rng(1).permutation(len(tasks))]
+def _quick_first(tasks: list[Source]) -> list[Source]:
+    """Returns the tasks, those that train quickest first: narrow tables, wide ones, images, sequences."""
+    return sorted(tasks, key=lambda s: (list(NETWORKS).index(s.task.form), s.task.inputs.n_features, s.task.name))
 
 
 def read(file: Path) -> list[dict]:
@@ -239,34 +239,44 @@ def table() -> tuple[list[Branches], list[dict]]:
     return rows, lines
 
 
+KLS = (0.003, 0.01, 0.03)
+N_FOLDS = 4
+
+
 def learn() -> None:
-    """Chooses the weight of the divergence by families held out, and learns from all of the table."""
+    """Chooses the weight of the divergence by families held out, learns from all of the table, says what to expect.
+
+    Beside the controller stands the best blind rule: at each point the decision that was best on the families not held
+    out, whatever is seen.
+    """
     rows, lines = table()
-    families = [r["family"] for r in lines]
-    found = {}
-    for kl in (0.003, 0.01, 0.03, 0.1):
-        gains = np.zeros(len(rows))
-        for fit, held in by_family(families, 5):
-            controller = learn_controller([rows[i] for i in fit], ControlSettings(kl=kl))
-            gains[held] = worth(controller, [rows[i] for i in held])
-        found[kl] = gains
-        print(f"kl {kl}: gain of a decision over going on, families held out: {_interval(gains, families)}")
-    best = max(found, key=lambda kl: found[kl].mean())
-    conditions = [r["run"][1] for r in lines]
-    for condition in CONDITIONS:
-        mine = [i for i, c in enumerate(conditions) if c == condition]
-        print(
-            f"  kl {best}, {condition}: {_interval(found[best][mine], [families[i] for i in mine])}, {len(mine)} states"
-        )
+    families, conditions = [r["family"] for r in lines], [r["run"][1] for r in lines]
     rewards = np.array([r.rewards for r in rows])
-    for j, decision in enumerate(DECISIONS):
-        by = {c: (rewards[:, j] - rewards[:, 0])[[k == c for k in conditions]].mean() for c in CONDITIONS}
-        print(f"  always {decision.name}: " + ", ".join(f"{c} {v:+.4f}" for c, v in by.items()))
-    print(f"  best decision of each row, known only afterwards: {(rewards.max(axis=1) - rewards[:, 0]).mean():+.4f}")
-    controller = learn_controller(rows, ControlSettings(kl=best, about={"families": len(set(families))}))
+    gains = {f"controller, kl {kl}": np.zeros(len(rows)) for kl in KLS} | {"blind rule": np.zeros(len(rows))}
+    for fit, held in by_family(families, N_FOLDS):
+        for kl in KLS:
+            controller = learn_controller([rows[i] for i in fit], ControlSettings(kl=kl))
+            gains[f"controller, kl {kl}"][held] = worth(controller, [rows[i] for i in held])
+        number = np.array([len(r.before) for r in rows])
+        for k in range(len(POINTS)):
+            best = int(rewards[fit][number[fit] == k].mean(axis=0).argmax())
+            mine = held[number[held] == k]
+            gains["blind rule"][mine] = rewards[mine, best] - rewards[mine, 0]
+    best_kl = max(KLS, key=lambda kl: gains[f"controller, kl {kl}"].mean())
+    gains |= {f"always {d.name}": rewards[:, j] - rewards[:, 0] for j, d in enumerate(DECISIONS) if d is not GO_ON}
+    gains["best, known afterwards"] = rewards.max(axis=1) - rewards[:, 0]
+    print(f"{len(rows)} states of {len({tuple(r['run']) for r in lines})} trainings, {len(set(families))} families")
+    print("| gain over going on | all | " + " | ".join(CONDITIONS) + " |\n|" + "---|" * (2 + len(CONDITIONS)))
+    for name, values in gains.items():
+        cells = [_interval(values, families)]
+        for condition in CONDITIONS:
+            mine = [i for i, c in enumerate(conditions) if c == condition]
+            cells.append(_interval(values[mine], [families[i] for i in mine]))
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    controller = learn_controller(rows, ControlSettings(kl=best_kl, about={"families": len(set(families))}))
     controller.save(CONTROLLER)
     chosen = [controller.decide(r.observation)[0].name for r in rows]
-    print(f"  decides: { ({d.name: chosen.count(d.name) for d in DECISIONS}) } on {len(rows)} states")
+    print(f"kl {best_kl} decides: { ({d.name: chosen.count(d.name) for d in DECISIONS}) }")
 
 
 def _interval(values: np.ndarray, families: list[str]) -> str:
@@ -280,7 +290,7 @@ def _interval(values: np.ndarray, families: list[str]) -> str:
 Decide = Callable[[Fitting], Decision]
 
 
-def train(episode: Episode, kind: str, decide: Decide | None = None) -> dict[str, dict]:
+def _train(episode: Episode, kind: str, decide: Decide | None = None) -> dict[str, dict]:
     """Trains once; returns rewards without the price of steps, and shares of the planned steps.
 
     Under a constant rate it says as well what early stopping would have left.
@@ -301,7 +311,7 @@ def train(episode: Episode, kind: str, decide: Decide | None = None) -> dict[str
     return found | {name: end | ({"decided": [d.name for d in taken]} if decide else {})}
 
 
-def compare(data: Path, budget_s: float) -> None:
+def compare(data: Path, budget_s: float, first_seed: int) -> None:
     """Trains meta-test tasks by every method on the same rows and from the same weights; meta-train tasks by schedules.
 
     The controller takes part once it has been learned.
@@ -312,9 +322,10 @@ def compare(data: Path, budget_s: float) -> None:
         for base in BASES:
             methods[f"{base}+control"] = (base, lambda fitting: controller.decide(fitting.observe())[0])
     done = {(r["task"], r["condition"], r["seed"], r["method"]) for r in read(RUNS)}
-    begin, tasks = time.process_time(), _mixed(list(sources(data)))
+    begin, tasks = time.process_time(), _quick_first(list(sources(data)))
+    tasks.sort(key=lambda source: source.side)
     with RUNS.open("a", encoding="utf-8") as out:
-        for seed in range(N_SEEDS):
+        for seed in range(first_seed, N_SEEDS):
             for source in tasks:
                 if source.side == "train" and seed > 0:
                     continue
@@ -327,7 +338,7 @@ def compare(data: Path, budget_s: float) -> None:
                     if time.process_time() - begin > budget_s:
                         return
                     for kind, decide in todo.values():
-                        for method, result in train(episode, kind, decide).items():
+                        for method, result in _train(episode, kind, decide).items():
                             line: dict = {"task": source.task.name, "family": source.family, "side": source.side}
                             line |= {"condition": condition, "seed": seed, "method": method}
                             out.write(json.dumps(line | result) + "\n")
@@ -379,13 +390,14 @@ def main() -> None:
     parser.add_argument("what", choices=("collect", "learn", "compare", "report"))
     parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("--budget", default="15m")
+    parser.add_argument("--first-seed", type=int, default=0, help="for a second process beside the first")
     given = parser.parse_args()
     if given.what == "collect":
-        collect(given.data, read_duration_s(given.budget))
+        collect(given.data, read_duration_s(given.budget), given.first_seed)
     elif given.what == "learn":
         learn()
     elif given.what == "compare":
-        compare(given.data, read_duration_s(given.budget))
+        compare(given.data, read_duration_s(given.budget), given.first_seed)
     else:
         report()
 
