@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from meta_training import image_tasks, sequence_tasks
+from meta_tasks import read_families
 
 from gstar.branching import Branches, ControlSettings, branch, by_family, learn_controller, worth
 from gstar.control import DECISIONS, GO_ON, POINTS, Controller, Decision, Observation
@@ -51,8 +51,6 @@ SCHEDULES = ("constant", "cosine", "one_cycle", "step")
 SUPPORT, VALID, QUERY = 300, 100, 400
 STEP_PRICE = 0.01
 """What the steps of a whole training cost, in units of the reward."""
-MAX_STEPS = 150
-"""Longer sequences take too long."""
 PATIENCE = 0.2
 """Share of the planned steps without gain after which early stopping stops."""
 N_SEEDS = 5
@@ -68,12 +66,11 @@ class Source:
 
 
 def sources(data: Path) -> Iterator[Source]:
-    """Yields small tables, four tasks of images, and the sequences that are short."""
+    """Yields small tables, and the images and sequences of `meta_training.py`."""
     yield from (Source(*item) for item in table_tasks(data))
-    yield from (Source(*item) for item in image_tasks(data) if item[0].name.endswith("1"))
-    for task, family, side in sequence_tasks(data):
-        if task.inputs.steps.shape[1] <= MAX_STEPS:
-            yield Source(task, family, side)
+    for item, half in read_families(data):
+        if item.task.form != "table":
+            yield Source(item.task, item.family, ("train", "test")[half])
 
 
 def table_tasks(data: Path) -> Iterator[tuple[Task, str, str]]:
@@ -243,7 +240,7 @@ KLS = (0.003, 0.01, 0.03)
 N_FOLDS = 4
 
 
-def learn() -> None:
+def learn(kl: float | None) -> None:
     """Chooses the weight of the divergence by families held out, learns from all of the table, says what to expect.
 
     Beside the controller stands the best blind rule: at each point the decision that was best on the families not held
@@ -254,15 +251,15 @@ def learn() -> None:
     rewards = np.array([r.rewards for r in rows])
     gains = {f"controller, kl {kl}": np.zeros(len(rows)) for kl in KLS} | {"blind rule": np.zeros(len(rows))}
     for fit, held in by_family(families, N_FOLDS):
-        for kl in KLS:
-            controller = learn_controller([rows[i] for i in fit], ControlSettings(kl=kl))
-            gains[f"controller, kl {kl}"][held] = worth(controller, [rows[i] for i in held])
+        for weight in KLS:
+            controller = learn_controller([rows[i] for i in fit], ControlSettings(kl=weight))
+            gains[f"controller, kl {weight}"][held] = worth(controller, [rows[i] for i in held])
         number = np.array([len(r.before) for r in rows])
         for k in range(len(POINTS)):
             best = int(rewards[fit][number[fit] == k].mean(axis=0).argmax())
             mine = held[number[held] == k]
             gains["blind rule"][mine] = rewards[mine, best] - rewards[mine, 0]
-    best_kl = max(KLS, key=lambda kl: gains[f"controller, kl {kl}"].mean())
+    best_kl = kl or max(KLS, key=lambda weight: gains[f"controller, kl {weight}"].mean())
     gains |= {f"always {d.name}": rewards[:, j] - rewards[:, 0] for j, d in enumerate(DECISIONS) if d is not GO_ON}
     gains["best, known afterwards"] = rewards.max(axis=1) - rewards[:, 0]
     print(f"{len(rows)} states of {len({tuple(r['run']) for r in lines})} trainings, {len(set(families))} families")
@@ -311,19 +308,19 @@ def _train(episode: Episode, kind: str, decide: Decide | None = None) -> dict[st
     return found | {name: end | ({"decided": [d.name for d in taken]} if decide else {})}
 
 
-def compare(data: Path, budget_s: float, first_seed: int) -> None:
+def compare(data: Path, budget_s: float, first_seed: int, which: str) -> None:
     """Trains meta-test tasks by every method on the same rows and from the same weights; meta-train tasks by schedules.
 
     The controller takes part once it has been learned.
     """
-    methods: dict[str, tuple[str, Decide | None]] = {kind: (kind, None) for kind in SCHEDULES}
-    if CONTROLLER.exists():
+    methods: dict[str, tuple[str, Decide | None]] = {kind: (kind, None) for kind in SCHEDULES if which != "control"}
+    if CONTROLLER.exists() and which != "fixed":
         controller = Controller.load(CONTROLLER)
         for base in BASES:
             methods[f"{base}+control"] = (base, lambda fitting: controller.decide(fitting.observe())[0])
     done = {(r["task"], r["condition"], r["seed"], r["method"]) for r in read(RUNS)}
     begin, tasks = time.process_time(), _quick_first(list(sources(data)))
-    tasks.sort(key=lambda source: source.side)
+    tasks.sort(key=lambda source: (source.task.form != "table", source.side))
     with RUNS.open("a", encoding="utf-8") as out:
         for seed in range(first_seed, N_SEEDS):
             for source in tasks:
@@ -391,13 +388,15 @@ def main() -> None:
     parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("--budget", default="15m")
     parser.add_argument("--first-seed", type=int, default=0, help="for a second process beside the first")
+    parser.add_argument("--methods", choices=("all", "fixed", "control"), default="all", help="what `compare` trains")
+    parser.add_argument("--kl", type=float, help="weight of the divergence; `learn` chooses it if not given")
     given = parser.parse_args()
     if given.what == "collect":
         collect(given.data, read_duration_s(given.budget), given.first_seed)
     elif given.what == "learn":
-        learn()
+        learn(given.kl)
     elif given.what == "compare":
-        compare(given.data, read_duration_s(given.budget), given.first_seed)
+        compare(given.data, read_duration_s(given.budget), given.first_seed, given.methods)
     else:
         report()
 

@@ -90,13 +90,15 @@ def test_description_is_silent_about_shuffled_rows():
 
 def test_control_is_a_choice_of_learners_that_can_be_controlled():
     learners = {"plain": Space({"alpha": Real(1e-3, 1e3, log=True)}), "network": Space({"depth": Integer(1, 4)})}
-    space = strategy_space(learners, scheduled=frozenset({"network"}), controlled=frozenset({"network"}))
+    networks = frozenset({"network"})
+    space = strategy_space(learners, scheduled=networks, controlled=networks, controllers=("learned",))
     drawn = [Strategy.from_point(space.sample(np.random.default_rng(i))) for i in range(30)]
     assert {s.schedule.get("control") for s in drawn if s.learner == "network"} == {"none", "learned"}
     assert all("control" not in s.schedule for s in drawn if s.learner == "plain")
     controlled = next(s for s in drawn if s.schedule.get("control") == "learned")
     assert Strategy.from_json(json.loads(json.dumps(controlled.to_json()))) == controlled
     assert controlled.describe().endswith("control=learned")
+    assert "schedule.control" not in strategy_space(learners, scheduled=networks, controlled=networks).parameters
     assert "control" not in Strategy("network", {}, {}, {"kind": "decay", "control": "none"}).describe()
 
 

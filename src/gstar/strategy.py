@@ -73,11 +73,6 @@ exponential decay to a final factor; a cosine that restarts (warm restarts); one
 and down; drops at even intervals; constant while the weights are averaged (schedule-free; other learners
 than networks do not average). `warm_up` is the share of the training over which the rate first rises."""
 
-CONTROL_SPACE: Final = Space({"control": Categorical(("none", "learned"))})
-"""What decides during a training of a learner with `handles_control`: nothing, or the controller in the package.
-It is part of the schedule, and may be left out, which means none. Instead of "learned", the path of a file that
-`gstar.control.Controller.save` wrote may stand there; a space with such a choice is made with `Categorical`."""
-
 INIT_SPACE: Final = Space(
     {"kind": Categorical(("scratch", "remembered")), "body": Categorical(("fine_tuned", "frozen"))},
     {"body": Condition("kind", ("remembered",))},
@@ -94,8 +89,8 @@ class Strategy:
         learner: Name of the learner.
         configuration: A point of the learner's space.
         selection: A point of `SELECTION_SPACE`, or of `PACED_SELECTION_SPACE` for a learner with `handles_pace`.
-        schedule: A point of `SCHEDULE_SPACE`, or empty for a learner without a learning rate; with a point of
-            `CONTROL_SPACE`, or not, for a learner with `handles_control`.
+        schedule: A point of `SCHEDULE_SPACE`, or empty for a learner without a learning rate; for
+            one with `handles_control` perhaps with ``control``: see `gstar.control.get_controller`.
         init: A point of `INIT_SPACE`; from scratch is written as nothing, so that strategies from before it hold.
 
     Example:
@@ -200,6 +195,7 @@ def strategy_space(
     scheduled: frozenset[str] = frozenset(),
     paced: frozenset[str] = frozenset(),
     controlled: frozenset[str] = frozenset(),
+    controllers: tuple[str, ...] = (),
     initial: frozenset[str] = frozenset(),
     default: str | None = None,
 ) -> Space:
@@ -210,6 +206,7 @@ def strategy_space(
         scheduled: The learners that have a learning rate; `schedule` is on only for them.
         paced: The learners that train by mini-batches; `selection.pace` is on only for them.
         controlled: The learners that a controller may change on the way; `schedule.control` is on only for them.
+        controllers: The controllers to choose from beside none: names as `gstar.control.get_controller` reads them.
         initial: The learners that may begin with remembered weights; `init` is on only for them.
         default: The learner a newcomer should start with; the first one if not given.
 
@@ -221,11 +218,12 @@ def strategy_space(
     tree = nest(learners, root="learner", default=default or next(iter(learners)))
     parameters: dict[str, Parameter] = dict(tree.parameters)
     conditions = dict(tree.conditions)
+    control = Space({"control": Categorical(("none", *controllers))})
     for part, space, names in (
         ("selection", SELECTION_SPACE, frozenset(learners)),
         ("selection", PACE_SPACE, paced),
         ("schedule", SCHEDULE_SPACE, scheduled),
-        ("schedule", CONTROL_SPACE, controlled),
+        ("schedule", control, controlled if controllers else frozenset()),
         ("init", INIT_SPACE, initial),
     ):
         having = tuple(name for name in learners if name in names)
