@@ -173,6 +173,7 @@ class _Desk:
     listener: Listener | None
     trials: list[Trial] = field(default_factory=list)
     running: list[Started] = field(default_factory=list)
+    unwritten: list[Trial] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     run_id: str = ""
     sources: Sources = field(default_factory=Sources)
@@ -326,6 +327,7 @@ class _Desk:
     def wait(self) -> list[Trial]:
         """Waits for news; returns the trials that ended, a whole generation if runs must repeat."""
         enough = ALL_COMPLETED if self.budget.repeats else FIRST_COMPLETED
+        self.write()
         while True:
             left_s = self.budget.left_s
             pause_s = 0.5 if left_s is None else max(0.01, min(0.5, left_s))
@@ -352,9 +354,15 @@ class _Desk:
             self.sources = self.sources.without(Path(str(trial.extra["initial"])).stem)
             self.notes.append(f"Trial {trial.number} began from scratch: {trial.extra['no_initial']}")
         if self.run_id:
-            self.remember(lambda: self.experience.append([trial]))
+            self.unwritten.append(trial)
         self.notify("trial_ended", trial)
         return trial
+
+    def write(self) -> None:
+        """Remembers the trials that ended; workers are busy again by then and need not wait for the disk."""
+        trials, self.unwritten = self.unwritten, []
+        if trials:
+            self.remember(lambda: self.experience.append(trials))
 
     def stop_running(self) -> None:
         """Ends what still runs; its trials are kept as cut short by the budget."""
@@ -381,6 +389,7 @@ class _Desk:
 
     def finish(self, stop_reason: str) -> SearchResult:
         """Combines the completed trials into a model."""
+        self.write()
         completed = sorted((t for t in self.trials if t.completed), key=lambda t: -(t.score or 0.0))
         if not completed:
             self.remember_failure()
