@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from meta_tasks import plain, quarter, strategies_for
+from meta_tasks import plain, quarter
 
 from gstar.strategy import Strategy
 
@@ -22,7 +22,7 @@ class Table:
     Args:
         tasks: ``(T,)`` names.
         forms: ``(T,)``.
-        halves: ``(T,)`` 0 or 1.
+        families: ``(T,)``.
         contexts: ``(T, X)`` what g sees.
         strategies: P strategies.
         rewards: ``(T, P)`` on query rows: 0 a constant prediction, 1 a perfect one, at least -1.
@@ -34,7 +34,7 @@ class Table:
 
     tasks: Array
     forms: Array
-    halves: Array
+    families: Array
     contexts: Array
     strategies: list[Strategy]
     rewards: Array
@@ -49,12 +49,7 @@ class Table:
         by_key = {(row["task"], row["strategy"]): row for row in rows}
         about = {row["task"]: row for row in by_key.values()}
         names = sorted(about, key=lambda name: (about[name]["form"], name))
-        tried = {
-            form: [
-                s for s in strategies_for(form) if all((n, s.hash) in by_key for n in names if about[n]["form"] == form)
-            ]
-            for form in sorted({row["form"] for row in about.values()})
-        }
+        tried = _tried_everywhere(by_key, about)
         strategies = list(dict.fromkeys(s for found in tried.values() for s in found))
         shape = (len(names), len(strategies))
         arrays = {k: np.full(shape, np.nan) for k in ("rewards", "valid", "costs", "short_valid", "short_costs")}
@@ -68,8 +63,8 @@ class Table:
                 arrays["rewards"][i, j] = _worth(row["reward"])
                 arrays["valid"][i, j], arrays["costs"][i, j] = _worth(row["valid"]), row["cpu_s"]
                 arrays["short_valid"][i, j], arrays["short_costs"][i, j] = _worth(short["valid"]), short["cpu_s"]
-        column = {key: np.array([about[n][key] for n in names]) for key in ("form", "half", "context")}
-        return Table(np.array(names), column["form"], column["half"], column["context"], strategies, **arrays)
+        column = {key: np.array([about[n][key] for n in names]) for key in ("form", "family", "context")}
+        return Table(np.array(names), *column.values(), strategies, **arrays)
 
     @cached_property
     def learners(self) -> Array:
@@ -83,6 +78,13 @@ class Table:
         found = [column.get(plain(s), -1) for s in self.strategies]
         return np.array([-1 if j == k else k for j, k in enumerate(found)])
 
+    def folds(self, n: int) -> Array:
+        """Returns ``(T,)`` the fold of each task: families in turn, those of each form by themselves."""
+        place = {}
+        for form in dict.fromkeys(self.forms.tolist()):
+            place |= {name: i % n for i, name in enumerate(sorted(set(self.families[self.forms == form])))}
+        return np.array([place[family] for family in self.families])
+
     @property
     def best(self) -> Array:
         """``(T,)`` the best known reward."""
@@ -95,6 +97,18 @@ class Table:
     def regret(self, task: int, chosen: Array) -> float:
         """Returns the regret of trying these strategies and keeping the one that validates best."""
         return float(self.best[task] - self.rewards[task, chosen[np.argmax(self.valid[task, chosen])]])
+
+
+def _tried_everywhere(by_key: dict[tuple[str, str], dict], about: dict[str, dict]) -> dict[str, list[Strategy]]:
+    """Returns for each form the strategies, none cut short, that were tried on all its tasks."""
+    every = {key[1]: Strategy.from_json(row["point"]) for key, row in by_key.items()}
+    short = {less.hash for strategy in every.values() if (less := quarter(strategy)) is not None}
+    found: dict[str, list[Strategy]] = {}
+    for form in sorted({row["form"] for row in about.values()}):
+        names = [name for name in about if about[name]["form"] == form]
+        whole = [s for name, s in every.items() if name not in short and all((n, name) in by_key for n in names)]
+        found[form] = sorted(whole, key=lambda s: s.learner)
+    return found
 
 
 def _worth(value: float | None) -> float:

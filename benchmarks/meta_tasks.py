@@ -1,6 +1,6 @@
 """Tasks and strategies for `meta_training.py`: small tasks of all forms, and a list of strategies per form.
 
-Tasks of one family (classes of an image collection, a source of sequences, a table) are in one half only.
+A family is five classes of an image collection, a source of sequences, or a table and those like it.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ LEARNERS = {
 """Per learner: how many configurations, and how many times each with another schedule and other rows."""
 
 
-def read_families(data: Path) -> Iterator[tuple[Family, int]]:
-    """Yields all tasks, each with the half (0 or 1) that it is in."""
+def read_families(data: Path) -> Iterator[Family]:
+    """Yields all tasks, with the metrics log-loss and RMSE."""
     for source in (_images, _sequences, _tables):
-        for family, half in source(data):
+        for family in source(data):
             metric = METRICS["log_loss"] if family.task.kind.is_classification else family.task.metric
-            yield replace(family, task=replace(family.task, metric=metric)), half
+            yield replace(family, task=replace(family.task, metric=metric))
 
 
-def _images(data: Path) -> Iterator[tuple[Family, int]]:
+def _images(data: Path) -> Iterator[Family]:
     """Yields two binary tasks and one with five classes from each half of the classes of each collection."""
     from PIL import Image
 
@@ -61,19 +61,16 @@ def _images(data: Path) -> Iterator[tuple[Family, int]]:
                 chosen = rng.choice(classes, ways, replace=False)
                 rows = rng.permutation(np.flatnonzero(np.isin(labels, chosen)))[:ROWS]
                 task = make_task(pixels(rows), labels[rows].astype(str), name=f"{name}-{half}-{k}")
-                yield Family(task, f"{name}-{half}"), half
+                yield Family(task, f"{name}-{half}")
 
 
-def _sequences(data: Path) -> Iterator[tuple[Family, int]]:
+def _sequences(data: Path) -> Iterator[Family]:
     """Yields the sequence tasks; of five classes or more, five of them."""
     with (data / "sequences" / "manifest.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    families = sorted({row["family"] or row["name"] for row in rows})
     for row in rows:
-        name = row["family"] or row["name"]
-        family = Family(_sequence_task(data, row), name)
-        for episode in episodes_of([family], ways=(5,) if family.task.n_classes >= 5 else (), rows=ROWS):
-            yield episode, families.index(name) % 2
+        family = Family(_sequence_task(data, row), row["family"] or row["name"])
+        yield from episodes_of([family], ways=(5,) if family.task.n_classes >= 5 else (), rows=ROWS)
 
 
 def _sequence_task(data: Path, row: dict[str, str]) -> Task:
@@ -92,7 +89,7 @@ def _averaged(steps: np.ndarray, block: int) -> np.ndarray:
     return np.add.reduceat(steps, np.arange(0, len(steps), block)) / block
 
 
-def _tables(data: Path) -> Iterator[tuple[Family, int]]:
+def _tables(data: Path) -> Iterator[Family]:
     """Yields twelve small tables."""
     with (data / "manifest.csv").open(encoding="utf-8") as file:
         rows = [
@@ -100,10 +97,10 @@ def _tables(data: Path) -> Iterator[tuple[Family, int]]:
         ]
     by_family = {row["family"] or row["name"]: row for row in rows}
     names = sorted(by_family)
-    for i, name in enumerate(names[j] for j in np.linspace(0, len(names) - 1, 12).astype(int)):
+    for name in (names[j] for j in np.linspace(0, len(names) - 1, 12).astype(int)):
         row = by_family[name]
         task = make_task(data / "tasks" / Path(row["file"]).name, target=row["target"], name=row["name"])
-        yield episodes_of([Family(task, name)], rows=ROWS)[0], i % 2
+        yield from episodes_of([Family(task, name)], rows=ROWS)
 
 
 def strategies_for(form: str) -> list[Strategy]:

@@ -4,8 +4,9 @@
     python benchmarks/meta_training.py learn                         # meta-training, and what came of it
     python benchmarks/meta_training.py live DATA --budget 3m         # how busy two cores are, and whether memory grows
 
-DATA holds images/, sequences/ and tasks/ with manifest.csv. Learning reads the recorded trials, so that it
-takes seconds and repeats; every recorded trial was a model that was trained.
+`learn` also draws docs/meta_training.png. DATA holds images/, sequences/ and tasks/ with manifest.csv.
+Learning reads the recorded trials, so that it takes seconds and repeats; every recorded trial was a model
+that was trained.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +26,14 @@ import psutil
 from meta_table import Table, drawn, halving, interval, mean_of
 from meta_tasks import quarter, read_families, strategies_for
 
+from gstar.contexts import NAMES
 from gstar.distribution import CandidateDistribution, TreeDistribution
 from gstar.executors import Limits, ProcessExecutor
-from gstar.learner import get_learner
 from gstar.metatraining import default_settings, space_of
 from gstar.outer import OuterSettings, Progress, run_outer
 from gstar.plots import draw_trace
 from gstar.settings import read_duration_s
-from gstar.space import Space
-from gstar.strategy import Strategy, strategy_space
+from gstar.strategy import Strategy
 from gstar.trial import Proposal, Trial
 from gstar.worlds.live import LiveTask, LiveWorld
 from gstar.worlds.recorded import RecordedWorld
@@ -52,6 +53,30 @@ SETTINGS = OuterSettings(
     entropy_halving=150,
     convergence=None,
 )
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Is what may be chosen about how g learns.
+
+    Args:
+        about: In a word.
+        sees: Names of the values in a context that g sees.
+        entropy: Weight of the entropy at the start.
+    """
+
+    about: str
+    sees: tuple[str, ...] = field(repr=False)
+    entropy: float
+
+
+KINDS = tuple(name for name in NAMES if name.startswith("is_"))
+SETUPS = [
+    Setup(about, sees, entropy)
+    for about, sees in (("form and kind", KINDS), ("whole context", NAMES))
+    for entropy in (0.1, 0.3, 1.0)
+]
+FOLDS = 3
 ROUND = 5
 """Strategies that are tried on all tasks before the next ones are."""
 
@@ -60,11 +85,11 @@ def collect(data: Path, budget_s: float) -> None:
     """Tries every strategy on every task of its form; what is in the file already is not tried again."""
     end = time.monotonic() + budget_s
     tried = {(row["task"], row["strategy"]) for row in read_rows(TRIALS)}
-    live = [(LiveTask.of(f.task, family=f.family), half) for f, half in read_families(data)]
+    live = [LiveTask.of(family.task, family=family.family) for family in read_families(data)]
     lists = {form: _rounds(strategies_for(form)) for form in ("images", "sequences", "table")}
     with ProcessExecutor(2) as executor, TRIALS.open("a", encoding="utf-8") as file:
         for i in range(max(map(len, lists.values()))):
-            for task, half in live:
+            for task in live:
                 strategies = lists[task.task.form][i] if i < len(lists[task.task.form]) else []
                 todo = [s for s in strategies if (task.task.name, s.hash) not in tried]
                 if not todo:
@@ -73,9 +98,12 @@ def collect(data: Path, budget_s: float) -> None:
                     return
                 trials = _tried(task, todo, executor)
                 for trial in trials:
-                    file.write(json.dumps(_row(trial, task, half)) + "\n")
+                    file.write(json.dumps(_row(trial, task)) + "\n")
                 file.flush()
-                cpu_s, failed = sum(t.extra["cpu_s"] for t in trials), sum(t.query_score is None for t in trials)
+                cpu_s, failed = (
+                    sum(t.extra.get("cpu_s", 0.0) for t in trials),
+                    sum(t.query_score is None for t in trials),
+                )
                 print(
                     f"{i} {task.task.name}: {len(trials)} trials, {failed} failed, {cpu_s:.1f} CPU s", file=sys.stderr
                 )
@@ -94,18 +122,17 @@ def _tried(task: LiveTask, strategies: list[Strategy], executor: ProcessExecutor
         return world.trials([0] * n, [Proposal(s, 0.0, "given") for s in strategies], [0] * n)
 
 
-def _row(trial: Trial, task: LiveTask, half: int) -> dict[str, object]:
+def _row(trial: Trial, task: LiveTask) -> dict[str, object]:
     return {
         "task": task.task.name,
         "form": task.task.form,
         "kind": task.task.kind,
         "family": task.family,
-        "half": half,
         "strategy": trial.strategy.hash,
         "point": trial.strategy.to_json(),
         "reward": _worth(task, trial.query_score),
         "valid": _worth(task, trial.score),
-        "cpu_s": round(trial.extra["cpu_s"], 3),
+        "cpu_s": round(trial.extra.get("cpu_s", 0.0), 3),
         "status": trial.status,
         "error": trial.error[:200],
         "context": [round(float(x), 5) for x in task.context],
@@ -126,13 +153,26 @@ def read_rows(file: Path) -> Iterable[dict]:
                 continue
 
 
-def learn(seeds: int, iterations: int) -> None:
-    """Meta-trains on each half of the families, measures on the other, and prints what came of it."""
+def learn(seeds: int, iterations: int, folds: int) -> None:
+    """Meta-trains on the families outside of each fold, measures on those in it, and prints what came of it."""
     table = Table.of(read_rows(TRIALS))
-    forms = {form: int((table.forms == form).sum()) for form in dict.fromkeys(table.forms)}
+    forms = {form: int((table.forms == form).sum()) for form in dict.fromkeys(table.forms.tolist())}
     n_trials, n_strategies = np.isfinite(table.rewards).sum(), len(table.strategies)
     print(f"{n_trials} trials: {len(table.tasks)} tasks {forms}, {n_strategies} strategies")
-    g_of = np.stack([_learned(table, seed, iterations) for seed in range(seeds)])  # (seeds, T, P)
+    fold_of, g_of = table.folds(folds), np.zeros((seeds, *table.rewards.shape))
+    for fold in range(folds):
+        seen, new = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+        setup = _chosen(table, seen, iterations)
+        print(f"fold {fold}: learned from {len(seen)} tasks, {len(new)} new ones; chosen: {setup}")
+        for seed in range(seeds):
+            lines: list[dict] = []
+            g_of[seed, new] = _learn(table, seen, setup, seed, iterations=iterations, lines=lines)(new)
+            if fold == seed == 0:
+                draw_trace(
+                    lines,
+                    Path(__file__).parents[1] / "docs" / "meta_training.png",
+                    title="Meta-training on recorded trials",
+                )
     rng = np.random.default_rng(0)
     for form in forms:
         rows = np.flatnonzero(table.forms == form)
@@ -142,43 +182,50 @@ def learn(seeds: int, iterations: int) -> None:
         _print_twins(table, g_of, rows, rng)
 
 
-def _learned(table: Table, seed: int, iterations: int) -> np.ndarray:
-    """Returns ``(T, P)`` log-probabilities by the g that has seen the other half of the families only."""
-    log_probs = np.zeros(table.rewards.shape)
-    for half in (0, 1):
-        seen, new = np.flatnonzero(table.halves != half), np.flatnonzero(table.halves == half)
-        rewards = table.rewards[seen]
-        low, high = np.nanmedian(rewards, axis=1), np.nanmax(rewards, axis=1)
-        world = RecordedWorld(table.contexts[seen], table.strategies, rewards, table.costs[seen], low, high)
-        g = world.distribution(_space(table))
-        lines: list[dict] = []
-        settings = replace(SETTINGS, seed=seed, iterations=iterations)
-
-        def listener(progress: Progress, g=g, lines=lines) -> None:
-            if progress.iteration % 5 == 0:
-                lines.append(_line(progress, g, table))
-
-        result = run_outer(g, world, settings, listener=listener)
-        log_probs[new] = g.log_probs(result.meta, table.contexts[new])
-        if seed == half == 0:
-            draw_trace(lines, TRIALS.with_name("meta_training.png"), title="Meta-training on recorded trials")
-    return log_probs
+def _chosen(table: Table, rows: np.ndarray, iterations: int) -> Setup:
+    """Returns the setup whose g does best on families that it has not seen, among the tasks to learn from."""
+    fold_of = table.folds(FOLDS)[rows]
+    regrets = []
+    for setup in SETUPS:
+        found = []
+        for fold in range(FOLDS):
+            is_new = fold_of == fold
+            log_probs = _learn(table, rows[~is_new], setup, 0, iterations=iterations)(rows[is_new])
+            for i, task in enumerate(rows[is_new]):
+                found.append(mean_of(partial(_try_three, table, task, log_probs[i]), 50, 0))
+        regrets.append(np.mean(found))
+        print(f"  {setup}: regret {regrets[-1]:.4f} on families left out of those to learn from", file=sys.stderr)
+    return SETUPS[int(np.argmin(regrets))]
 
 
-def _space(table: Table) -> Space:
-    learners = {name: get_learner(name) for name in dict.fromkeys(table.learners.tolist())}
-    return strategy_space(
-        {name: learner.space for name, learner in learners.items()},
-        scheduled=frozenset(name for name, learner in learners.items() if learner.has_schedule),
-        paced=frozenset(name for name, learner in learners.items() if learner.handles_pace),
-    )
+def _try_three(table: Table, task: int, log_probs: np.ndarray, rng: np.random.Generator) -> float:
+    return table.regret(task, drawn(log_probs, table.open(task), 3, rng))
 
 
-def _line(progress: Progress, g: CandidateDistribution, table: Table) -> dict:
+def _learn(
+    table: Table, rows: np.ndarray, setup: Setup, seed: int, *, iterations: int, lines: list[dict] | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Meta-trains g on some tasks; returns what gives the log-probabilities ``(T, P)`` for others."""
+    contexts = table.contexts * np.isin(NAMES, setup.sees)
+    rewards = table.rewards[rows]
+    low, high = np.nanmedian(rewards, axis=1), np.nanmax(rewards, axis=1)
+    world = RecordedWorld(contexts[rows], table.strategies, rewards, table.costs[rows], low, high)
+    g = world.distribution()
+
+    def listener(progress: Progress) -> None:
+        if lines is not None and progress.iteration % 5 == 0:
+            lines.append(_line(progress, g, table, contexts))
+
+    settings = replace(SETTINGS, seed=seed, iterations=iterations, entropy=setup.entropy)
+    meta = run_outer(g, world, settings, listener=listener).meta
+    return lambda new: np.asarray(g.log_probs(meta, contexts[new]))
+
+
+def _line(progress: Progress, g: CandidateDistribution, table: Table, contexts: np.ndarray) -> dict:
     """Returns what `draw_trace` needs of an iteration: where g stands on tasks of each form."""
     chances = {}
     for form in dict.fromkeys(table.forms.tolist()):
-        shares = np.exp(g.log_probs(progress.meta, table.contexts[table.forms == form])).mean(axis=0)
+        shares = np.exp(g.log_probs(progress.meta, contexts[table.forms == form])).mean(axis=0)
         chances[form] = {n: float(shares[table.learners == n].sum()) for n in dict.fromkeys(table.learners.tolist())}
     return {
         "iteration": progress.iteration,
@@ -195,7 +242,7 @@ def _print_families(table: Table, g_of: np.ndarray, rows: np.ndarray, rng: np.ra
     shares = np.exp(g_of[:, rows]).mean(axis=0)
     for name in dict.fromkeys(table.learners[table.open(rows[0])].tolist()):
         print(f"  g on {name:14s} {interval(shares[:, table.learners == name].sum(axis=1), rng)}")
-    best = [table.learners[np.nanargmax(table.rewards[i])] for i in rows]
+    best = [str(table.learners[np.nanargmax(table.rewards[i])]) for i in rows]
     right = [shares[k, table.learners == best[k]].sum() for k in range(len(rows))]
     print(f"  g on the learner that is best there {interval(np.array(right), rng)}  {dict(Counter(best))}")
 
@@ -235,6 +282,8 @@ def _print_twins(table: Table, g_of: np.ndarray, rows: np.ndarray, rng: np.rando
     """Prints what g's choice of schedule and rows brings over the default ones, for the same configurations."""
     networks = np.array([j for j in table.open(rows[0]) if quarter(table.strategies[j]) is not None])
     twins = np.where(table.twins[networks] < 0, networks, table.twins[networks])
+    if (twins == networks).all():
+        return
     weights = np.exp(g_of[:, rows][:, :, networks])
     weights /= weights.sum(axis=2, keepdims=True)
     gains = table.rewards[rows][:, networks] - table.rewards[rows][:, twins]
@@ -247,13 +296,13 @@ def _print_twins(table: Table, g_of: np.ndarray, rows: np.ndarray, rng: np.rando
 
 def live(data: Path, budget_s: float) -> None:
     """Meta-trains on models that are trained now, and prints how busy two cores were and whether memory grew."""
-    tasks = [LiveTask.of(family.task, family=family.family) for family, _ in read_families(data)]
+    tasks = [LiveTask.of(family.task, family=family.family) for family in read_families(data)]
     space = space_of(None, [task.task for task in tasks])
     trials: list[tuple[float, float]] = []
     memory: list[tuple[int, float]] = []
 
     def remember(new: Sequence[Trial]) -> None:
-        trials.extend((trial.extra["cpu_s"], trial.cost_s) for trial in new)
+        trials.extend((trial.extra.get("cpu_s", 0.0), trial.cost_s) for trial in new)
         memory.append((len(trials), psutil.Process().memory_info().rss / 2**20))
 
     settings = replace(default_settings(), budget_s=budget_s)
@@ -264,11 +313,12 @@ def live(data: Path, budget_s: float) -> None:
         begin, before = time.monotonic(), _children_s()
         run_outer(TreeDistribution(space, context_size=world.context_size), world, settings)
         wall_s, spent_s = time.monotonic() - begin, _children_s() - before
-    cpu_s = sum(cpu for cpu, _ in trials)
+    cpu_s, busy_s = (sum(times) for times in zip(*trials, strict=True))
     print(f"{len(trials)} trials in {wall_s:.0f} s, load average {psutil.getloadavg()[0]:.1f}")
     print(
         f"processor time of training / (2 x wall): {cpu_s / (2 * wall_s):.2f}; of workers: {spent_s / (2 * wall_s):.2f}"
     )
+    print(f"time in training / (2 x wall), also while other programs had the cores: {busy_s / (2 * wall_s):.2f}")
     print("memory (MiB) after trials: " + ", ".join(f"{n}: {mb:.0f}" for n, mb in memory[:: max(1, len(memory) // 8)]))
 
 
@@ -285,14 +335,15 @@ def main() -> None:
     parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("--budget", default="25m", help="of collect and live")
     parser.add_argument("--seeds", type=int, default=5, help="of learn")
-    parser.add_argument("--iterations", type=int, default=600, help="of learn")
+    parser.add_argument("--iterations", type=int, default=300, help="of learn")
+    parser.add_argument("--folds", type=int, default=4, help="of learn: into so many parts families are split")
     given = parser.parse_args()
     if given.what == "collect":
         collect(given.data, read_duration_s(given.budget))
     elif given.what == "live":
         live(given.data, read_duration_s(given.budget))
     else:
-        learn(given.seeds, given.iterations)
+        learn(given.seeds, given.iterations, given.folds)
 
 
 if __name__ == "__main__":
