@@ -302,7 +302,7 @@ def live(data: Path, budget_s: float) -> None:
     memory: list[tuple[int, float]] = []
 
     def remember(new: Sequence[Trial]) -> None:
-        trials.extend((trial.extra.get("cpu_s", 0.0), trial.cost_s) for trial in new)
+        trials.extend((trial.extra.get("cpu_s", 0.0), trial.cost_s if trial.completed else 0.0) for trial in new)
         memory.append((len(trials), psutil.Process().memory_info().rss / 2**20))
 
     settings = replace(default_settings(), budget_s=budget_s)
@@ -318,7 +318,9 @@ def live(data: Path, budget_s: float) -> None:
     print(
         f"processor time of training / (2 x wall): {cpu_s / (2 * wall_s):.2f}; of workers: {spent_s / (2 * wall_s):.2f}"
     )
-    print(f"time in training / (2 x wall), also while other programs had the cores: {busy_s / (2 * wall_s):.2f}")
+    print(
+        f"time of completed trainings / (2 x wall), also while other programs had the cores: {busy_s / (2 * wall_s):.2f}"
+    )
     print("memory (MiB) after trials: " + ", ".join(f"{n}: {mb:.0f}" for n, mb in memory[:: max(1, len(memory) // 8)]))
 
 
