@@ -318,9 +318,7 @@ def live(data: Path, budget_s: float) -> None:
     print(
         f"processor time of training / (2 x wall): {cpu_s / (2 * wall_s):.2f}; of workers: {spent_s / (2 * wall_s):.2f}"
     )
-    print(
-        f"time of completed trainings / (2 x wall), also while other programs had the cores: {busy_s / (2 * wall_s):.2f}"
-    )
+    print(f"time of completed trainings / (2 x wall), also while others had the cores: {busy_s / (2 * wall_s):.2f}")
     print("memory (MiB) after trials: " + ", ".join(f"{n}: {mb:.0f}" for n, mb in memory[:: max(1, len(memory) // 8)]))
 
 
