@@ -13,15 +13,15 @@ SOURCE = Path(gstar.__file__).parent
 
 LAYERS = (
     "errors absent",
-    "failpoints machine executors places space metric inputs columns lean_skops",
-    "arrays npz serialisation",
+    "failpoints machine runfolder places space metric inputs columns lean_skops",
+    "executors arrays npz serialisation tensorfile",
     "images bundle",
     "settings archive arff strategy schedule selection calibration scorers schema target task encoding learner "
     "distribution",
     "networks control",
     "fitting",
     "files roles trial records validation metafeatures budget learners ensemble gradients look",
-    "series events runfolder combining weights",
+    "series events combining weights",
     "sources",
     "reading policy cost inner world",
     "outer",

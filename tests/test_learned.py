@@ -103,3 +103,11 @@ def test_a_g_that_sees_tasks_in_another_way(tmp_path):
     altered(tmp_path / "g", context=["is_table", "something"])
     with pytest.raises(UsageError, match="another description of tasks"):
         Learned.load(tmp_path / "g")
+
+
+@pytest.mark.parametrize("changes", [{"hidden": float("inf")}, {"hidden": 10**12}], ids=str)
+def test_a_width_that_cannot_be(tmp_path, changes):
+    learned().save(tmp_path / "g")
+    altered(tmp_path / "g", **changes)
+    with pytest.raises(UntrustedFileError, match="Expected"):
+        Learned.load(tmp_path / "g")

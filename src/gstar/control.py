@@ -8,7 +8,6 @@ logits come from the observation. `gstar.branching` trains it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, fields
@@ -18,20 +17,19 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from gstar.errors import StorageError, UntrustedFileError, UsageError
+from gstar.errors import UntrustedFileError, UsageError
 from gstar.space import Categorical, Space
+from gstar.tensorfile import DAMAGED, TensorFile
 
 if TYPE_CHECKING:
     from gstar.distribution import TreeDistribution
 
 Array: TypeAlias = np.ndarray
 
-FORMAT: Final = "gstar-controller-1"
+FILE: Final = TensorFile("controller", "controller", "gstar-controller-1", "controller", 2**20)
 POINTS: Final = (0.25, 0.5, 0.75)
 """Progress at which decisions are taken, at the first look at the validation rows from there on."""
 SHIPPED: Final = "controller.safetensors"
-MAX_BYTES: Final = 2**20
-"""A file of a controller is never larger."""
 
 
 @dataclass(frozen=True)
@@ -211,8 +209,6 @@ class Controller:
         Raises:
             StorageError: If it cannot be written.
         """
-        from safetensors.numpy import save
-
         described = {
             "decisions": [astuple(d) for d in DECISIONS],
             "points": POINTS,
@@ -220,15 +216,7 @@ class Controller:
             "hidden": self.g.hidden,
             "about": dict(self.about),
         }
-        content = save(
-            {"meta": np.ascontiguousarray(self.meta, float)}, {"format": FORMAT, "controller": json.dumps(described)}
-        )
-        beside = path.with_name(path.name + ".part")
-        try:
-            beside.write_bytes(content)
-            beside.replace(path)
-        except OSError as error:
-            raise StorageError(f"{path} could not be written: {error}") from error
+        FILE.write(path, {"meta": self.meta}, described)
 
     @staticmethod
     def load(path: Path) -> Controller:
@@ -239,37 +227,23 @@ class Controller:
             UntrustedFileError: If it is something else or damaged.
             UsageError: If it sees or decides what this version does not.
         """
-        try:
-            with path.open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise StorageError(f"The controller {path} could not be read: {error}") from error
-        return Controller._parsed(content, str(path))
+        return Controller._of(*FILE.read(path), str(path))
 
     @staticmethod
-    def _parsed(content: bytes, where: str) -> Controller:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
+    def _of(arrays: Mapping[str, Array], described: Mapping[str, Any], where: str) -> Controller:
         try:
-            if len(content) > MAX_BYTES:
-                raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
-            meta = load(content)["meta"]
-            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-            if header["format"] != FORMAT:
-                raise ValueError(f"its format is {header['format']!r}, expected {FORMAT!r}")
-            described = json.loads(header["controller"])
+            meta = arrays["meta"]
             shape = (
                 [tuple(d) for d in described["decisions"]],
                 tuple(described["points"]),
                 tuple(described["seen"]),
             )
             hidden, about = int(described["hidden"]), dict(described["about"])
-        except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UntrustedFileError(f"Expected a controller in {where}, but {error!r:.200}.") from error
+        except DAMAGED as error:
+            raise FILE.refusal(where, error) from error
         if shape != ([astuple(d) for d in DECISIONS], POINTS, SEEN):
             raise UsageError(f"The controller {where} sees or decides what this version does not; train it again.")
-        g = controller_distribution(max(0, min(hidden, MAX_BYTES // 8)))
+        g = controller_distribution(max(0, min(hidden, FILE.most_bytes // 8)))
         if meta.shape != (g.size,) or meta.dtype != float or not np.isfinite(meta).all():
             raise UntrustedFileError(f"Expected {g.size} finite meta-parameters in {where}, got shape {meta.shape}.")
         return Controller(g, meta, about)
@@ -301,7 +275,7 @@ def get_controller(name: str) -> Controller | None:
         shipped = files("gstar") / "shipped" / SHIPPED
         if not shipped.is_file():
             raise UsageError("This version ships no controller; train one and name its file, or take control='none'.")
-        return Controller._parsed(shipped.read_bytes(), SHIPPED)
+        return Controller._of(*FILE.parse(shipped.read_bytes(), SHIPPED), SHIPPED)
     if not name.endswith(".safetensors"):
         raise UsageError(f"Expected control 'none', 'learned' or a .safetensors file, got {name!r}.")
     return Controller.load(Path(name))

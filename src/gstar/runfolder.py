@@ -1,4 +1,4 @@
-"""The folder in which a run keeps shared data and saved models while it lasts."""
+"""Temporary folders: of a run, for shared data and saved models while it lasts; those of killed processes are swept."""
 
 from __future__ import annotations
 
@@ -17,18 +17,27 @@ from gstar.errors import StorageError
 @contextlib.contextmanager
 def run_folder() -> Iterator[Path]:
     """Yields a folder that is gone afterwards, and sweeps those of processes that were killed."""
+    folder = own_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def own_folder() -> Path:
+    """Makes a folder for its caller to remove, and sweeps those of processes that were killed.
+
+    Raises:
+        StorageError: If none can be made.
+    """
     root = Path(tempfile.gettempdir())
     for stale in root.glob("gstar-run-*-*"):
         owner = stale.name.split("-")[2]
         if owner.isdigit() and not psutil.pid_exists(int(owner)):
             shutil.rmtree(stale, ignore_errors=True)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f"gstar-run-{os.getpid()}-"))
+        return Path(tempfile.mkdtemp(prefix=f"gstar-run-{os.getpid()}-"))
     except OSError as error:
         raise StorageError(
             f"Cannot write to the temporary folder {root}: {error}. Set TMPDIR to one with room."
         ) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

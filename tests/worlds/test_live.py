@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,6 +144,7 @@ def test_a_temporary_folder_is_gone_afterwards():
         world.trials([0], proposals("constant"), [0])
         root = world._root
         assert root.exists()
+        assert root.name.startswith(f"gstar-run-{os.getpid()}-"), "so that it is swept if this process is killed"
     assert not root.exists()
 
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -23,6 +22,7 @@ import psutil
 
 from gstar.executors import child, launchers
 from gstar.executors.limits import CrashedError, Limits, OutOfMemoryError, OutOfTimeError
+from gstar.runfolder import own_folder
 
 TICK_S = 0.05
 ROLL_CALL_TICKS = 10
@@ -64,8 +64,8 @@ class ProcessExecutor(Executor):
 
     def __init__(self, max_workers: int) -> None:
         self._max_workers = max_workers
+        self._folder = own_folder()
         self._launcher = launchers.acquire()
-        self._folder = Path(tempfile.mkdtemp(prefix="gstar-jobs-"))
         self._lock = threading.Lock()
         self._queued: deque[_Run] = deque()
         self._running: dict[int, _Run] = {}

@@ -7,8 +7,6 @@ place and moved there, so that there is a whole one at any moment; reading it ru
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -16,15 +14,17 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from gstar.distribution import AbstractDistribution
-from gstar.errors import StorageError, UntrustedFileError, UsageError
-from gstar.failpoints import failpoint
+from gstar.errors import UntrustedFileError, UsageError
 from gstar.gradients import Draws
 from gstar.outer.ascent import Adam
 from gstar.outer.state import OuterSettings, OuterState
+from gstar.tensorfile import DAMAGED, TensorFile
 
 Array: TypeAlias = np.ndarray
 
-FORMAT: Final = "gstar-outer-2"
+FILE: Final = TensorFile(
+    "checkpoint", "checkpoint of the outer loop", "gstar-outer-2", "about", 2**30, " Delete it to begin anew."
+)
 MAY_CHANGE: Final = frozenset({"iterations", "budget_s", "convergence"})
 """Settings that a run may be continued with other values of."""
 COUNTS: Final = ("iteration", "lowered", "n_trainings", "n_failed", "hopeless")
@@ -46,8 +46,6 @@ def write_checkpoint(
     Raises:
         StorageError: If it cannot be written.
     """
-    from safetensors.numpy import save
-
     arrays = {
         "meta": state.meta,
         "start": state.start,
@@ -60,20 +58,7 @@ def write_checkpoint(
     about: dict[str, Any] = {name: getattr(state, name) for name in COUNTS}
     about |= {"count": state.adam.count, "settings": _essence(settings), "g": g.fingerprint, "key": key}
     about["past"] = [_past_entry(arrays, i, draws, rewards) for i, (draws, rewards) in enumerate(state.past)]
-    content = save(
-        {name: np.ascontiguousarray(a, float) for name, a in arrays.items()},
-        {"format": FORMAT, "about": json.dumps(about, sort_keys=True)},
-    )
-    beside = path.with_name(path.name + ".part")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        failpoint("checkpoint.before_replace")
-        beside.replace(path)
-    except OSError as error:
-        raise StorageError(f"The checkpoint {path} could not be written: {error}") from error
+    FILE.write(path, arrays, about)
 
 
 def read_checkpoint(path: Path, g: AbstractDistribution, settings: OuterSettings, key: str = "") -> OuterState | None:
@@ -86,11 +71,7 @@ def read_checkpoint(path: Path, g: AbstractDistribution, settings: OuterSettings
     """
     if not path.exists():
         return None
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise StorageError(f"The checkpoint {path} could not be read: {error}") from error
-    arrays, about = _parsed(path, content)
+    arrays, about = FILE.read(path)
     if about.get("g") != g.fingerprint or about.get("settings") != _essence(settings):
         raise UsageError(
             f"The checkpoint {path} is of another run ({about.get('settings')}); "
@@ -103,7 +84,7 @@ def read_checkpoint(path: Path, g: AbstractDistribution, settings: OuterSettings
         )
     try:
         return _state_of(arrays, about, g)
-    except (KeyError, TypeError, ValueError) as error:
+    except DAMAGED as error:
         raise UntrustedFileError(
             f"The checkpoint {path} has a wrong or no part ({error!r}); delete it to begin anew."
         ) from error
@@ -129,22 +110,6 @@ def _state_of(arrays: Mapping[str, Array], about: Mapping[str, Any], g: Abstract
         past=tuple(_past_of(arrays, i, entry, g) for i, entry in enumerate(about["past"])),
         **{name: int(about[name]) for name in COUNTS},
     )
-
-
-def _parsed(path: Path, content: bytes) -> tuple[dict[str, Array], dict[str, Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        arrays = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-        if header["format"] != FORMAT:
-            raise ValueError(f"its format is {header['format']!r}, expected {FORMAT!r}")
-        return arrays, dict(json.loads(header["about"]))
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise UntrustedFileError(
-            f"Expected a checkpoint of the outer loop in {path}, but {error}. Delete it to begin anew."
-        ) from error
 
 
 def _essence(settings: OuterSettings) -> dict[str, Any]:

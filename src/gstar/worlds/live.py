@@ -20,6 +20,7 @@ from gstar.inner import Started, end_inner, fidelity_name, share, start_inner
 from gstar.learner import get_learner
 from gstar.metafeatures import compute
 from gstar.policy import Context
+from gstar.runfolder import own_folder
 from gstar.strategy import Strategy
 from gstar.task import Task
 from gstar.trial import Proposal, Status, Trial
@@ -131,7 +132,7 @@ class LiveWorld(AbstractWorld):
         if not self.tasks:
             raise DataError("Expected at least one task to learn from, got none.")
         self._own = self.folder is None
-        self._root = self.folder or Path(tempfile.mkdtemp(prefix="gstar-world-"))
+        self._root = self.folder or own_folder()
         self._shared: dict[int, Path] = {}
 
     def close(self) -> None:
