@@ -1,6 +1,6 @@
 """From how many validation rows on a temperature helps, and which rule does no harm.
 
-OMP_NUM_THREADS=1 python benchmarks/calibration.py /work/shared/data
+OMP_NUM_THREADS=1 python benchmarks/calibration.py DATA
 
 The models and tables are those of ensemble.py. V rows choose the ensemble and its
 temperature; 3,000 others measure the log-loss before and after.

@@ -1,6 +1,6 @@
 """How to combine models on few or many validation rows: best single, average, greedy, guarded greedy.
 
-OMP_NUM_THREADS=2 python benchmarks/ensemble.py /work/shared/data
+OMP_NUM_THREADS=2 python benchmarks/ensemble.py DATA
 
 On each table 16 models are trained on 1,000 rows. V other rows choose the weights, the rest
 measures them. A gain of 0 is the best single model in hindsight, -1 the median one; above 0 is

@@ -4,7 +4,8 @@
 
 linear    the linear world; the expected reward in closed form, as a share of the way from the start to the optimum
 shipped   the shipped experience, families of tasks held out; the exact expected reward on the held-out tasks
-weka      a scenario of ASlib, tasks held out, ten principal components of its features as context; the same
+weka      a scenario of ASlib in the folder $DATA, tasks held out, ten principal components of its features as
+          context; the same
 live      models that are trained now, on small tables; the mean reward of the last trials
 speed     policy update for 1,000 trials, simulated episodes a second, memory
 
@@ -50,7 +51,7 @@ CHECKPOINTS = {
 }
 SIZES = {"linear": (32, 8), "shipped": (16, 8), "weka": (16, 8), "live": (5, 4)}
 """Tasks and strategies per iteration."""
-DATA = Path(os.environ.get("GSTAR_DATA", "/work/shared/data"))
+DATA = Path(os.environ.get("DATA", "data"))
 N_COMPONENTS = 10
 STARTS = 20
 """The live world's reward is the mean over so many trials before a checkpoint."""
