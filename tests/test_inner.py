@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,7 +12,7 @@ import pytest
 from safetensors.numpy import save
 
 from gstar.executors import Limits, ProcessExecutor, SerialExecutor
-from gstar.inner import end_inner, fidelity_name, fit_one, run_inner, share, start_inner
+from gstar.inner import Job, Started, end_inner, fidelity_name, fit_one, run_inner, share, start_inner
 from gstar.inputs import Images, Table
 from gstar.learner import AbstractLearner, TrainingSpec, register_learner
 from gstar.metric import METRICS, TaskKind
@@ -104,6 +106,14 @@ def test_every_bad_end_is_a_trial_with_its_cause(tmp_path, learner, status, matc
     import re
 
     assert re.search(match, trial.error)
+
+
+def test_the_cost_of_a_killed_trial_is_not_the_time_that_it_waited():
+    job = Job("", "", {}, 0, limits=Limits(time_s=2.0))
+    started = Started(Future(), Proposal(Strategy("linear"), 0.0, "test"), job, 0, time.monotonic() - 50.0)
+    assert started.at_most_s == 2.0
+    unbounded = replace(started, job=replace(job, limits=Limits()))
+    assert unbounded.at_most_s == pytest.approx(50.0, abs=1.0)
 
 
 def test_a_score_that_is_not_defined_is_a_failure(tmp_path):

@@ -265,3 +265,13 @@ def test_damaged_weights_are_told_once_and_the_search_goes_on(tmp_path):
     told = [note for note in result.notes if "began from scratch" in note]
     assert told
     assert "damaged" in told[0]
+
+
+def test_it_ends_when_enough_models_are_perfect():
+    signs = np.where(np.arange(120) % 3 == 0, -1.0, 1.0)
+    numbers = np.c_[signs, np.random.default_rng(0).normal(size=120)]
+    easy = make_task(numbers, np.where(signs > 0, "yes", "no"), metric="accuracy")
+    result = search(easy, budget_s=60.0, learners=["extra_trees"], workers=0, folds=HALVES)
+    assert result.stop_reason == "5 models reach the best accuracy there is"
+    assert len(result.trials) < 15
+    assert result.score == 1.0

@@ -283,6 +283,12 @@ class Started:
     number: int
     since: float
 
+    @property
+    def at_most_s(self) -> float:
+        """Seconds since it was handed over, but no more than it may take: it may have had to wait for its turn."""
+        elapsed_s = time.monotonic() - self.since
+        return elapsed_s if self.job.limits.time_s is None else min(elapsed_s, self.job.limits.time_s)
+
 
 def start_inner(
     executor: Executor,
@@ -379,7 +385,7 @@ def end_inner(
         task.metric.name,
         score=score,
         query_score=query_score,
-        cost_s=float(result.get("seconds", time.monotonic() - started.since)),
+        cost_s=float(result.get("seconds", started.at_most_s)),
         cost_steps=int(result.get("steps", 0)),
         memory_mb=float(result.get("memory_mb", 0.0)),
         error=error,

@@ -47,7 +47,7 @@ class Metric:
         sign: 1 if the published number is higher-is-better, -1 if lower.
         uses_probabilities: Whether it reads probabilities and not just the top class, so
             that calibration can change it.
-        bounds: Best and worst published value, where there are such.
+        best: Best published value; infinite where there is none.
     """
 
     name: str

@@ -48,6 +48,8 @@ GENERATION: Final = 4
 """Proposals that are made together when the budget is a number of trials."""
 TRIAL_LIMIT_S: Final = 600.0
 """Kills a trial when nothing else bounds it."""
+PERFECT_MODELS: Final = 5
+"""So many models without a fault are enough to combine."""
 PREFERRED: Final = ("linear", "extra_trees", "neighbors", "constant")
 """Learners for the opening trial, the first one that is there: cheap, and worth keeping."""
 
@@ -224,8 +226,8 @@ class _Desk:
                 proposal = chooser.ask([self.context(features)], rng)[0]
                 if proposal is None:
                     stop_reason = "the policy sees nothing more to gain"
-                elif self.stalled():
-                    stop_reason = f"no gain from the last {self.patience()} models"
+                elif reason := self.nothing_to_gain():
+                    stop_reason = reason
                 else:
                     self.start(proposal, self.executor)
             if not self.running:
@@ -379,13 +381,17 @@ class _Desk:
         """Returns how many models in a row may bring nothing: more rows, finer differences."""
         return int(np.interp(np.log10(len(self.task)), [2, 3, 4, 5], [12, 20, 40, 80]))
 
-    def stalled(self) -> bool:
-        """Tells whether the last models have brought nothing; never with a budget in trials."""
+    def nothing_to_gain(self) -> str:
+        """Returns why further models would bring nothing, or nothing; never with a budget in trials."""
         if self.budget.trials is not None:
-            return False
+            return ""
         scores = [t.score if t.score is not None else -np.inf for t in self.trials]
-        best = int(np.argmax(scores))
-        return len(scores) - 1 - best > self.patience()
+        perfect = self.task.metric.sign * self.task.metric.best
+        if sum(score >= perfect for score in scores) >= PERFECT_MODELS:
+            return f"{PERFECT_MODELS} models reach the best {self.task.metric.name} there is"
+        if len(scores) - 1 - int(np.argmax(scores)) > self.patience():
+            return f"no gain from the last {self.patience()} models"
+        return ""
 
     def finish(self, stop_reason: str) -> SearchResult:
         """Combines the completed trials into a model."""
