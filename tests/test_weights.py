@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from gstar.errors import UntrustedFileError
+from gstar.errors import StorageError, UntrustedFileError
 from gstar.inputs import Images, Sequences
 from gstar.learner import TrainingSpec
 from gstar.reading import make_task
@@ -89,12 +89,39 @@ def test_numbers_that_are_not_finite_are_refused(weights):
 
 
 def test_a_header_that_makes_no_sense_is_left_out(weights):
-    weights.folder.mkdir()
-    for about in ("{}", "[" * 5000, json.dumps({"task": 1}), "no json"):
+    endless = {**json.loads(described(weights)), "rows": float("inf")}
+    for about in ("{}", "[" * 5000, json.dumps({"task": 1}), "no json", json.dumps(endless)):
         content = save({"body": np.ones(1)}, {"gstar": about})
         (weights.folder / f"{hashlib.sha256(content).hexdigest()}.safetensors").write_bytes(content)
     assert list(weights) == []
-    assert len(weights.check()) == 4
+    assert len(weights.check()) == 5
+
+
+def described(weights) -> str:
+    """What a whole file says of itself; the file is gone again."""
+    path = weights.keep(task_of(), STRATEGY, parts_of(), run="r").path
+    content = path.read_bytes()
+    path.unlink()
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["gstar"]
+
+
+def test_a_link_and_a_file_of_others_are_left_alone(weights, tmp_path):
+    kept = weights.keep(task_of(), STRATEGY, parts_of(), run="r")
+    elsewhere = kept.path.rename(tmp_path / "elsewhere.safetensors")
+    kept.path.symlink_to(elsewhere)
+    own = weights.folder / "my-own.safetensors"
+    own.write_bytes(elsewhere.read_bytes())
+    content = own.read_bytes()
+    assert not list(weights)
+    weights.quota_mb = 1e-9 + 2 * len(content) / 2**20
+    assert weights.keep(task_of(seed=3, level=90), STRATEGY, parts_of(), run="r") is not None
+    assert weights.forget(run="r") == 1
+    assert own.read_bytes() == elsewhere.read_bytes() == content
+
+
+def test_a_part_that_is_no_safetensors_is_not_kept_and_said(weights):
+    with pytest.raises(StorageError, match=r"cannot be kept: .*no whole safetensors file"):
+        weights.keep(task_of(), STRATEGY, {"weights.safetensors": b"other"}, run="r")
 
 
 def test_the_most_similar_task_comes_first(weights):

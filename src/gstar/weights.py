@@ -18,6 +18,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -27,13 +28,14 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from gstar.errors import GstarError, StorageError, UntrustedFileError
+from gstar.errors import StorageError, UntrustedFileError
 from gstar.failpoints import failpoint
 from gstar.inputs import Inputs, Sequences, to_arrays
 from gstar.learner import AbstractLearner
 from gstar.look import distance, look
 from gstar.strategy import Strategy
 from gstar.task import Task
+from gstar.tensorfile import DAMAGED
 
 Array: TypeAlias = np.ndarray
 
@@ -51,6 +53,7 @@ MAX_HEADER_BYTES: Final = 1_000_000
 STALE_S: Final = 3600.0
 """After this time a file that was never finished is swept."""
 _KEY: Final = "gstar"
+_NAME: Final = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +209,10 @@ class Weights:
             origins = () if origin is None else tuple(sorted(describe(origin).tasks))
         except (UntrustedFileError, OSError):
             return None
-        content = _content(task, strategy, parts[WEIGHTS], run, origins)
+        try:
+            content = _content(task, strategy, parts[WEIGHTS], run, origins)
+        except UntrustedFileError as error:
+            raise StorageError(f"Weights of {strategy.learner} cannot be kept: {error}") from error
         if len(content) > self.quota_mb * 2**20:
             return None
         path = self.folder / f"{hashlib.sha256(content).hexdigest()}.safetensors"
@@ -249,8 +255,13 @@ class Weights:
         return found
 
     def _files(self) -> list[Path]:
+        """Returns the files that were kept here; no link, which may lead out of the folder, and no file of others."""
         try:
-            return sorted(path for path in self.folder.glob("*.safetensors") if not path.name.startswith("."))
+            return sorted(
+                path
+                for path in self.folder.glob("*.safetensors")
+                if _NAME.fullmatch(path.stem) and path.is_file() and not path.is_symlink()
+            )
         except OSError:
             return []
 
@@ -298,7 +309,7 @@ def describe(path: Path) -> Source:
             seen,
             tuple(map(str, about["origins"])),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, GstarError) as error:
+    except DAMAGED as error:
         raise UntrustedFileError(f"{path} is no file of remembered weights ({error!r:.120}).") from error
 
 
