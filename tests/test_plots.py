@@ -26,12 +26,12 @@ def lines(n: int = 3, forms: tuple[str, ...] = ("images", "table")) -> list[dict
 
 def test_a_picture_and_a_page(tmp_path):
     pytest.importorskip("matplotlib")
-    png, page = draw_trace(lines(), tmp_path / "g.png", title="g & co")
+    png, page = draw_trace(lines(), tmp_path / "g.png", title="g & co costs $a^{$ more")
     assert png.read_bytes().startswith(b"\x89PNG")
     text = page.read_text()
     assert page.name == "g.html"
     assert "<svg" in text
-    assert "<h1>g &amp; co</h1>" in text
+    assert "<h1>g &amp; co costs $a^{$ more</h1>" in text
     assert "<td>images</td><td>&lt;mlp&gt;</td><td>0.750</td>" in text
     assert "3 iterations, 12 trials" in text
 
