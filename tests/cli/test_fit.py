@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gstar.errors import NoModelError, StorageError
@@ -192,3 +193,36 @@ def test_an_interrupt_keeps_the_best_model_so_far(place, number, code):
     assert process.returncode == code
     assert "interrupted" in out
     assert Model.load(place / "model.gstar").info["target"] == "y"
+
+
+def lives(process: psutil.Process) -> bool:
+    """Tells whether a process still runs; one that nobody has reaped does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_kill_leaves_the_experience_whole_and_the_next_fit_working(gstar, place, monkeypatch):
+    table(place / "train.csv")
+    temporary = place.parent / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    command = [sys.executable, "-m", "gstar", "fit", "train.csv", "--target", "y", "--budget", "10m", "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    lines = iter(process.stderr.readline, "")
+    assert next(line for line in lines if "best so far" in line and "constant" not in line), "the run is remembered"
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate(timeout=60)
+    while any(lives(worker) for worker in started):
+        time.sleep(0.05)
+    assert any(temporary.iterdir())
+    assert not (place / "model.gstar").exists()
+    assert gstar("experience", "check").code == 0
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    assert gstar("fit", "train.csv", "--target", "y", "-q", *FIT).code == 0
+    runs = json.loads(gstar("runs", "list", "--json").out)
+    assert [run["status"] for run in runs] == ["completed", "abandoned"]
+    assert json.loads(gstar("runs", "show", runs[1]["run"], "--json").out)["trials"]
+    assert not list(temporary.iterdir()), "what the killed one left is swept"
