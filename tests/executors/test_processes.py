@@ -36,6 +36,12 @@ def echo(deed: Deed) -> str:
     return deed.learner
 
 
+def find_no_room(deed: Deed) -> str:
+    resource = importlib.import_module("resource")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    return deed.learner
+
+
 def threads_seen(deed: Deed) -> str:
     return os.environ["OMP_NUM_THREADS"]
 
@@ -74,6 +80,12 @@ def _is_grandchild(process):
         sleeps = f"time.sleep({evil.FOREVER_S})" in " ".join(process.cmdline())
         return sleeps and process.status() != psutil.STATUS_ZOMBIE
     return False
+
+
+@pytest.mark.skipif(importlib.util.find_spec("resource") is None, reason="needs limits on files")
+def test_a_result_that_finds_no_room_is_no_success(executor):
+    with pytest.raises(CrashedError, match="the worker ended with exit code 1"):
+        executor.submit(find_no_room, Deed("x")).result(timeout=60)
 
 
 def test_grandchildren_die_with_their_worker(executor):

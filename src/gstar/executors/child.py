@@ -51,7 +51,7 @@ def run(request: dict[str, Any], done: int | None = None) -> None:
         exits = isinstance(error, SystemExit | KeyboardInterrupt)
         _finish(request["folder"], {"crash" if exits else "error": text})
     finally:
-        if done is not None:
+        if done is not None and (Path(request["folder"]) / RESULT).exists():  # a full disk, for one, has no room for it
             with contextlib.suppress(OSError):
                 os.write(done, b"1")
         os._exit(code)
