@@ -152,7 +152,7 @@ class TestSpace:
         path.write_text(json.dumps(cheap_space().to_json()))
         assert space_of(str(path), [make_task()]).to_json() == cheap_space().to_json()
 
-    @pytest.mark.parametrize("content", ["", "[1]", "{}", '{"parameters": 3}', "{", "null"])
+    @pytest.mark.parametrize("content", ["", "[1]", "{}", '{"parameters": 3}', "{", "null", "[" * 5000])
     def test_a_file_that_is_no_space(self, tmp_path, content):
         (tmp_path / "s.json").write_text(content)
         with pytest.raises(UsageError, match=r"space"):
@@ -233,7 +233,7 @@ def test_more_iterations_go_on_where_it_stood(tmp_path):
 def test_a_line_that_a_kill_cut_off_is_mended(tmp_path):
     learn(tmp_path / "g", iterations=2)
     trace = tmp_path / "g.trace.jsonl"
-    trace.write_text(trace.read_text() + '{"iteration": 3, "rew')
+    trace.write_text(trace.read_text() + '{"iteration": Infinity}\n{"iteration": 3, "rew')
     learn(tmp_path / "g", iterations=4)
     assert [json.loads(line)["iteration"] for line in trace.read_text().splitlines()] == [1, 2, 3, 4]
 

@@ -40,6 +40,7 @@ from gstar.reading import make_task
 from gstar.space import Categorical, Space
 from gstar.strategy import strategy_space
 from gstar.task import Task
+from gstar.tensorfile import DAMAGED
 from gstar.trial import Trial
 from gstar.worlds.live import LiveTask, LiveWorld
 
@@ -157,7 +158,7 @@ def space_of(text: str | None, tasks: Sequence[Task]) -> Space:
 def _read_space(path: Path) -> Space:
     try:
         return Space.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, *DAMAGED) as error:
         raise UsageError(f"Expected a space as JSON in {path}, but {error}.") from error
 
 
@@ -396,7 +397,7 @@ def read_trace(out: Path) -> list[Mapping[str, Any]]:
     path = _trace_of(out)
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     for line in text.splitlines():
-        with contextlib.suppress(ValueError, KeyError, TypeError):  # a line that a kill cut off
+        with contextlib.suppress(*DAMAGED):  # a line that a kill cut off
             value = json.loads(line)
             found[int(value["iteration"])] = value
     return [found[i] for i in sorted(found)]
