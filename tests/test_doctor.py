@@ -41,10 +41,11 @@ def test_a_missing_extra_is_named_with_the_way_to_get_it(settings, monkeypatch):
 
 
 def test_a_broken_learner_is_a_problem(settings, monkeypatch):
-    def broken(name):
-        raise ImportError("libgomp.so.1 is missing")
+    def broken(entry):
+        raise OSError("libgomp.so.1 is missing")
 
-    monkeypatch.setattr(doctor, "get_learner", broken)
+    monkeypatch.setattr(learner, "_LOADED", {})
+    monkeypatch.setattr("importlib.metadata.EntryPoint.load", broken)
     report = examine(settings())
     assert report["learners"]["lightgbm"]["state"] == "broken"
     assert any("libgomp.so.1 is missing" in problem for problem in report["problems"])

@@ -20,6 +20,37 @@ def test_names_are_those_of_the_entry_points():
     assert {"constant", "linear", "lightgbm", "extra_trees"} <= set(learner_names())
 
 
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Installs a package as pip would, with two learners: one that works, and one whose module is broken."""
+    (tmp_path / "theirs-1.0.dist-info").mkdir()
+    (tmp_path / "theirs-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (tmp_path / "theirs-1.0.dist-info" / "entry_points.txt").write_text(
+        "[gstar.learners]\ntheirs = theirs_module:Theirs\nbroken = broken_module:Broken\n"
+    )
+    (tmp_path / "theirs_module.py").write_text(
+        "from examples.own_learner import KernelVoting\n\n\ndef Theirs():\n    return KernelVoting()\n"
+    )
+    (tmp_path / "broken_module.py").write_text("import no_such_library\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_package_with_an_entry_point_is_all_that_a_new_learner_needs():
+    assert "theirs" in learner_names()
+    assert get_learner("theirs").space.parameters
+    assert "theirs" in available_learners("table", TaskKind.BINARY)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_package_that_is_broken_is_named_and_does_no_harm_to_others():
+    assert "broken" not in available_learners("table", TaskKind.BINARY)
+    with pytest.raises(UnknownLearnerError, match=r"broken_module:Broken cannot be loaded.*no_such_library.*uninstall"):
+        get_learner("broken")
+    with pytest.raises(UnknownLearnerError, match="cannot be loaded"):
+        available_learners("table", TaskKind.BINARY, also=["broken"])
+
+
 def test_unknown_names_suggest_a_near_one():
     with pytest.raises(UnknownLearnerError, match="Did you mean 'lightgbm'"):
         get_learner("lightgmb")

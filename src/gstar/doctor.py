@@ -15,7 +15,7 @@ from typing import Any, Final
 import psutil
 
 from gstar import __version__
-from gstar.errors import GstarError, MissingExtraError
+from gstar.errors import GstarError, MissingExtraError, UnknownLearnerError
 from gstar.experience import Experience
 from gstar.experience.file import journal_mode, journal_reason
 from gstar.learner import get_learner, learner_names
@@ -107,8 +107,8 @@ def _learner(name: str) -> dict[str, str]:
         get_learner(name)
     except MissingExtraError as error:
         return {"state": "missing", "get": str(error)}
-    except ImportError as error:
-        return {"state": "broken", "get": f"{error}; install it again: pip install --force-reinstall gstar"}
+    except UnknownLearnerError as error:
+        return {"state": "broken", "get": str(error)}
     return {"state": "ready", "get": ""}
 
 

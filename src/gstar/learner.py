@@ -17,7 +17,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import ClassVar, Final, Protocol, TypeAlias
 
@@ -214,7 +214,7 @@ def get_learner(name: str) -> AbstractLearner:
     Its module is imported at its first use, the library behind it only when it trains.
 
     Raises:
-        UnknownLearnerError: If nothing of that name is installed.
+        UnknownLearnerError: If nothing of that name is installed, or its module cannot be imported.
         MissingExtraError: If the library it needs is not installed.
     """
     with _LOCK:
@@ -223,13 +223,24 @@ def get_learner(name: str) -> AbstractLearner:
             if not found:
                 known = learner_names()
                 raise UnknownLearnerError(f"No learner {name!r}; known: {known}.{did_you_mean(name, known)}")
-            _LOADED[name] = found[0].load()()
+            _LOADED[name] = _load(found[0])
         learner = _LOADED[name]
     for library in learner.requires:
         if find_spec(library) is None:
             raise MissingExtraError(
                 f"Learner {name!r} needs {library}; install it with: pip install 'gstar[{learner.extra}]'"
             )
+    return learner
+
+
+def _load(entry: EntryPoint) -> AbstractLearner:
+    try:
+        learner: AbstractLearner = entry.load()()
+    except Exception as error:  # the package of somebody else
+        raise UnknownLearnerError(
+            f"Learner {entry.name!r} is installed, but {entry.value} cannot be loaded ({error!r:.200}); "
+            "mend or uninstall its package."
+        ) from error
     return learner
 
 
@@ -254,7 +265,7 @@ def available_learners(form: str, kind: TaskKind, *, also: Sequence[str] = ()) -
     for name in dict.fromkeys([*learner_names(), *also]):
         try:
             learner = get_learner(name)
-        except MissingExtraError:
+        except (MissingExtraError, UnknownLearnerError):
             if name in also:
                 raise
             continue
