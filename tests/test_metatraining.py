@@ -310,6 +310,20 @@ def test_every_trial_is_remembered(tmp_path):
         assert [run.status for run in runs] == ["completed"] * 2
 
 
+def test_g_is_kept_among_the_policies_and_trials_name_it(tmp_path):
+    with Experience.open(f"sqlite:///{tmp_path}/e.sqlite") as experience:
+        learned = learn(tmp_path / "g", iterations=2, experience=experience)
+        learn(tmp_path / "g", iterations=2, experience=experience)
+        (kept,) = experience.policies("gradient")
+        np.testing.assert_array_equal(kept.weights["meta"], learned.meta)
+        first, *_ = kept.evidence["fingerprints"]
+        versions = {t.proposal.policy_version for t in experience.history(first, METRICS["log_loss"].name)}
+        assert versions == {kept.version.rpartition("-")[0]}
+        experience.forget(first)
+        (left,) = experience.policies("gradient")
+        assert first not in str(left.evidence)
+
+
 def test_it_stops_when_the_budget_is_over(tmp_path):
     learned = meta_train(families(1), cheap_space(), out=tmp_path / "g", settings=SETTINGS, budget_s=1e-9)
     assert learned.about["stop_reason"] == "budget"

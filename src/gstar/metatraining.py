@@ -35,6 +35,7 @@ from gstar.metafeatures import compute
 from gstar.metric import TaskKind
 from gstar.outer import Convergence, OuterSettings, Progress, run_outer
 from gstar.policies.candidates import selections_for
+from gstar.policies.gradient import GradientPolicy
 from gstar.policies.sampling import restrict
 from gstar.reading import make_task
 from gstar.space import Categorical, Space
@@ -248,7 +249,7 @@ def meta_train(
     try:
         with (
             _Remembering(experience, families, settings) as remember,
-            LiveWorld(live, executor, Limits(time_s=trial_s), remember=remember, plugins=plugins) as world,
+            LiveWorld(live, executor, Limits(time_s=trial_s), remember=remember, plugins=plugins, version=key) as world,
         ):
             result = run_outer(g, world, settings, checkpoint=checkpoint_of(out), key=key, listener=listen)
     finally:
@@ -266,7 +267,19 @@ def meta_train(
     }
     learned = Learned(g, result.meta, about)
     learned.save(out)
+    if experience is not None:
+        _record(experience, f"{key}-{result.iterations}", learned, [task.task.fingerprint for task in live])
     return learned
+
+
+def _record(experience: Experience, version: str, learned: Learned, tasks: Sequence[str]) -> None:
+    """Keeps g among the policies of the experience, unless the same call has done so before.
+
+    The tasks stand in the evidence, so that a task that is forgotten is taken out of it.
+    """
+    if not any(policy.version == version for policy in experience.policies(GradientPolicy.name)):
+        evidence = {**learned.about, "fingerprints": list(tasks)}
+        experience.add_policy(GradientPolicy.name, version, {"meta": learned.meta}, evidence)
 
 
 def checkpoint_of(out: Path) -> Path:
