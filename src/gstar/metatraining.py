@@ -24,7 +24,7 @@ from gstar.collect import read_manifest
 from gstar.contexts import NAMES
 from gstar.distribution import TreeDistribution
 from gstar.distribution.heads import CategoricalHead
-from gstar.errors import DataError, StorageError, UsageError
+from gstar.errors import DataError, GstarError, StorageError, UsageError
 from gstar.executors import Limits, ProcessExecutor
 from gstar.experience import Experience
 from gstar.gradients import get_gradient
@@ -47,6 +47,8 @@ from gstar.worlds.live import LiveTask, LiveWorld
 
 Array: TypeAlias = np.ndarray
 
+UNFIT: Final = -8.0
+"""Logit, at the start, of a learner on a task that it does not take."""
 SEEN_ROWS: Final = 500
 """Rows of a task, unless told otherwise: enough to tell strategies apart, few enough to try many."""
 
@@ -251,7 +253,8 @@ def meta_train(
             _Remembering(experience, families, settings) as remember,
             LiveWorld(live, executor, Limits(time_s=trial_s), remember=remember, plugins=plugins, version=key) as world,
         ):
-            result = run_outer(g, world, settings, checkpoint=checkpoint_of(out), key=key, listener=listen)
+            start = informed_start(g, settings.seed)
+            result = run_outer(g, world, settings, start=start, checkpoint=checkpoint_of(out), key=key, listener=listen)
     finally:
         executor.shutdown(cancel_futures=True)
     about = {
@@ -280,6 +283,36 @@ def _record(experience: Experience, version: str, learned: Learned, tasks: Seque
     if not any(policy.version == version for policy in experience.policies(GradientPolicy.name)):
         evidence = {**learned.about, "fingerprints": list(tasks)}
         experience.add_policy(GradientPolicy.name, version, {"meta": learned.meta}, evidence)
+
+
+def informed_start(g: TreeDistribution, seed: int) -> Array:
+    """Returns ``(W,)`` meta-parameters under which no learner is drawn for tasks that it does not take.
+
+    Everything else is as broad as at any other start. Only a map that is linear in the context can
+    say so from the beginning; a network has to learn it.
+    """
+    meta = g.start(np.random.default_rng(seed))
+    head = g.heads.get("learner")
+    if g.hidden or not g.context_size or not isinstance(head, CategoricalHead):
+        return meta
+    raw_size = len(meta) // (1 + g.context_size)
+    weights = meta[raw_size:].reshape(g.context_size, raw_size)
+    first = g.slices["learner"].start
+    for place, name in enumerate(head.parameter.choices):
+        taken = _taken_by(str(name))
+        for i, seen in enumerate(NAMES):
+            if seen.startswith("is_") and seen not in taken:
+                weights[i, first + place] = UNFIT
+    return meta
+
+
+def _taken_by(learner: str) -> set[str]:
+    """Returns which of the context's ``is_...`` a learner takes; all, if it is not installed here."""
+    try:
+        found = get_learner(learner)
+    except GstarError:
+        return set(NAMES)
+    return {f"is_{form}" for form in found.forms} | {f"is_{kind}" for kind in found.kinds}
 
 
 def checkpoint_of(out: Path) -> Path:
