@@ -30,7 +30,7 @@ from gstar.inner import Folds, Started, end_inner, fidelity_name, share, start_i
 from gstar.learner import AbstractLearner, available_learners, register_learner
 from gstar.machine import cores, memory_limit_mb
 from gstar.metafeatures import compute
-from gstar.metric import METRICS
+from gstar.metric import METRICS, Metric
 from gstar.model import Member, Model
 from gstar.policies import get_policy
 from gstar.policy import AbstractPolicy, Context
@@ -64,6 +64,7 @@ class SearchResult:
         trials: All trials in the order they were started.
         weights: Trial number to its weight in the ensemble.
         score: Validation score of the ensemble, higher is better.
+        metric: What models were chosen by: the task's, or log_loss where that is not defined.
         stop_reason: Why the search ended, for the user.
         seconds: Wall-clock seconds since the budget began to count.
         run: Identifier of the run in experience.
@@ -76,6 +77,7 @@ class SearchResult:
     trials: tuple[Trial, ...]
     weights: Mapping[int, float]
     score: float
+    metric: Metric
     stop_reason: str
     seconds: float
     run: str
@@ -430,6 +432,7 @@ class _Desk:
             tuple(sorted(self.trials, key=lambda t: t.number)),
             chosen,
             score,
+            self.task.metric,
             stop_reason,
             seconds,
             self.run_id,

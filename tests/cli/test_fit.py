@@ -35,6 +35,17 @@ def test_fit_tells_model_score_what_was_tried_and_what_is_next(gstar, place):
     assert "best so far" in outcome.err
 
 
+def test_the_score_has_the_name_and_sign_of_what_models_were_chosen_by(gstar, place):
+    (place / "tiny.csv").write_text("a,b,y\n1,2,yes\n2,3,no\n3,4,yes\n")
+    outcome = gstar("fit", "tiny.csv", "--target", "y", *FIT)
+    assert "roc_auc is not defined on so few rows" in outcome.err
+    assert "Score       log_loss 0." in outcome.out
+    assert "roc_auc" not in outcome.out
+    result = json.loads(gstar("fit", "tiny.csv", "--target", "y", "--json", *FIT).out)
+    assert result["metric"] == "log_loss"
+    assert result["score"] > 0
+
+
 def test_the_place_of_the_experience_is_told_once(gstar, remembered):
     outcome = gstar("fit", "train.csv", "--target", "y", "-q", *FIT)
     assert outcome.code == 0

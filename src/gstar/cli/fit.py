@@ -177,7 +177,7 @@ def _report(result: SearchResult, task: Task, path: Path, *, budget_s: float | N
         ("Task", _task_line(task)),
         (
             "Score",
-            f"{task.metric.name} {number(task.metric.published(result.score))} in validation ({_fidelity(result)})",
+            f"{result.metric.name} {number(result.metric.published(result.score))} in validation ({_fidelity(result)})",
         ),
         ("Time", f"{duration(result.seconds)}{budget}: {result.stop_reason}"),
         ("Tried", _tried_line(result.trials)),
@@ -186,18 +186,18 @@ def _report(result: SearchResult, task: Task, path: Path, *, budget_s: float | N
     ]
     show_facts(facts)
     show_table(
-        ("share", "learner", task.metric.name, "time", "why"),
+        ("share", "learner", result.metric.name, "time", "why"),
         (
             (
                 f"{result.weights[t.number]:.0%}",
                 t.strategy.learner,
-                number(None if t.score is None else task.metric.published(t.score)),
+                number(None if t.score is None else result.metric.published(t.score)),
                 duration(t.cost_s),
                 t.proposal.reason or t.proposal.policy,
             )
             for t in members
         ),
-        right=("share", task.metric.name, "time"),
+        right=("share", result.metric.name, "time"),
         title=f"The model is {'an ensemble of ' + str(len(members)) if len(members) > 1 else 'one strategy'}:",
     )
     new = "NEW.npz" if "key" in task.schema else "NEW_FOLDER" if task.form == "images" else "NEW.csv"
@@ -253,15 +253,15 @@ def _as_json(result: SearchResult, task: Task, path: Path) -> dict[str, Any]:
         "kind": task.kind.value,
         "classes": list(task.classes),
         "rows": len(task),
-        "metric": task.metric.name,
-        "score": task.metric.published(result.score),
+        "metric": result.metric.name,
+        "score": result.metric.published(result.score),
         "fidelity": _fidelity(result),
         "seconds": result.seconds,
         "stop_reason": result.stop_reason,
         "interrupted": result.interrupted,
         "run": result.run,
         "notes": list(result.notes),
-        "trials": [trial_json(t, task.metric.published, result.weights.get(t.number, 0.0)) for t in result.trials],
+        "trials": [trial_json(t, result.metric.published, result.weights.get(t.number, 0.0)) for t in result.trials],
     }
 
 
