@@ -32,7 +32,7 @@ from gstar.space import Categorical, Integer, Real, Scalar, Space
 
 Array: TypeAlias = np.ndarray
 
-SAVING_S: Final = 8e-6
+LEAF_SAVING_S: Final = 8e-6
 """Seconds in which LightGBM writes one leaf as text."""
 
 
@@ -124,7 +124,7 @@ class LightGBM(AbstractLearner):
         booster = lgb.Booster(parameters, rows)
         constant = bool(np.all(rates == rates[0]))
         leaves = min(parameters["num_leaves"], 1 + len(target) // parameters["min_data_in_leaf"])
-        rest = _Rest(rates, constant, SAVING_S * leaves * (n_classes if n_classes > 2 else 1))
+        rest = _Rest(rates, constant, LEAF_SAVING_S * leaves * (n_classes if n_classes > 2 else 1))
         watched = watch(encoder, spec)
         return BoostedState(encoder, booster, rest, classes, spec.n_classes, scale, limit, watched=watched)
 
