@@ -8,9 +8,10 @@ import pytest
 
 from gstar.metric import TaskKind
 from gstar.policies.candidates import built_in
-from gstar.policies.portfolio import PortfolioPolicy, family_weights, greedy_portfolio
+from gstar.policies.portfolio import PortfolioPolicy, family_weights, greedy_portfolio, nearness
 from gstar.records import Records
 from gstar.testing.policy import (
+    N_META_FEATURES,
     RECORDS,
     Episode,
     PolicyContract,
@@ -54,6 +55,26 @@ def test_a_family_counts_once() -> None:
     np.testing.assert_allclose(family_weights(["a", "b", "a", "", ""]), [0.5, 1, 0.5, 1, 1])
     values = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.1]])
     assert greedy_portfolio(values, family_weights(["a", "a", "b"]))[0] == 1
+
+
+def test_a_task_is_near_itself_and_far_from_strangers() -> None:
+    records = toy_records(12)
+    np.testing.assert_allclose(nearness(records, records.meta_features[3])[3], 1.0)
+    assert np.delete(nearness(records, records.meta_features[3]), 3).max() < 0.5
+    assert nearness(records, np.zeros(2)).max() == 0.0, "meta-features of another version tell nothing"
+
+
+def test_what_was_best_on_another_part_of_the_same_data_comes_first() -> None:
+    records = toy_records(12, holes=0.0)
+    policy = _policy(records)
+    usual = policy.portfolio(toy_context(task="0" * 32, meta_features=np.full(N_META_FEATURES, 9.0)))[0]
+    bests = [records.strategies[j] for j in np.argmax(records.scores, axis=1)]
+    task = next(t for t, best in enumerate(bests) if best != usual)
+    there = toy_context(meta_features=records.meta_features[task] + 1e-3)
+    assert policy.portfolio(there)[0] == bests[task]
+    proposal = policy.ask([there], np.random.default_rng(0))[0]
+    assert proposal is not None
+    assert "above all those like this one" in proposal.reason
 
 
 def test_proposes_the_portfolio_in_order_and_then_the_built_in_one() -> None:

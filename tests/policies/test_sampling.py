@@ -27,17 +27,19 @@ def _all_points() -> list[Strategy]:
     return sorted(found, key=lambda s: s.hash)
 
 
+@pytest.mark.parametrize("step", [math.inf, 0.2])
 @pytest.mark.parametrize("keep", [0.0, 0.6])
-def test_probabilities_sum_to_one(keep: float) -> None:
+def test_probabilities_sum_to_one(keep: float, step: float) -> None:
     base = {"learner": "a", "a.kind": "y", "a.n": 2, "selection.kind": "all"}
     points = _all_points()
     assert len(points) == 10
-    assert sum(math.exp(Draw(SMALL, base, keep).log_prob(s)) for s in points) == pytest.approx(1)
+    assert sum(math.exp(Draw(SMALL, base, keep, step).log_prob(s)) for s in points) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("step", [math.inf, 0.2])
 @pytest.mark.parametrize("keep", [0.0, 0.6])
-def test_draws_have_the_stated_probabilities(keep: float) -> None:
-    draw = Draw(SMALL, {"learner": "a", "a.kind": "y", "a.n": 2, "selection.kind": "all"}, keep)
+def test_draws_have_the_stated_probabilities(keep: float, step: float) -> None:
+    draw = Draw(SMALL, {"learner": "a", "a.kind": "y", "a.n": 3, "selection.kind": "all"}, keep, step)
     rng = np.random.default_rng(1)
     n = 4000
     counts = Counter(draw.sample(rng) for _ in range(n))
@@ -72,6 +74,22 @@ def test_a_real_number_is_a_density_unless_it_is_kept() -> None:
     strategy, log_prob = near.sample_new([base], np.random.default_rng(0)) or (base, 0.0)
     assert strategy != base
     assert log_prob == pytest.approx(0.0), "given that it is not the base, the density is 1"
+
+
+def test_a_moved_number_stays_near_with_the_stated_density() -> None:
+    tree = restrict(strategy_space({"a": Space({"x": Real(1, 100, log=True)})}), "selection.kind", ("all",))
+    draw = Draw(tree, {"learner": "a", "a.x": 50.0, "selection.kind": "all"}, 0.0, 0.1)
+    places = np.linspace(0, 1, 2001)
+    values = [Real(1, 100, log=True).from_unit(u) for u in places]
+    density = [math.exp(draw.log_prob(Strategy("a", {"x": v}, {"kind": "all"}))) for v in values]
+    assert np.trapezoid(density, places) == pytest.approx(1, abs=1e-3)
+    rng = np.random.default_rng(0)
+    drawn = [Real(1, 100, log=True).to_unit(float(draw.sample(rng).configuration["x"])) for _ in range(1000)]  # type: ignore[arg-type]
+    at = Real(1, 100, log=True).to_unit(50.0)
+    assert np.std(drawn) < 0.1
+    for place in (at - 0.1, at, at + 0.05):
+        below = np.trapezoid(np.where(places <= place, density, 0.0), places)
+        assert abs(np.mean(np.array(drawn) <= place) - below) < 4 * math.sqrt(0.25 / 1000)
 
 
 def test_restrict_takes_children_along() -> None:

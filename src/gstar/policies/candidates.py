@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -172,14 +173,24 @@ def built_in(learners: Mapping[str, LearnerFacts]) -> list[Strategy]:
     return list(found)
 
 
-def recorded(records: Records, learners: Mapping[str, LearnerFacts], context: Context) -> list[int]:
-    """Returns the columns of the records that are candidates, most tried first."""
+def recorded(
+    records: Records, learners: Mapping[str, LearnerFacts], context: Context, weights: Array | None = None
+) -> list[int]:
+    """Returns the columns of the records that are candidates, those tried on most tasks first, at most so many.
+
+    Args:
+        records: What is known of other tasks.
+        learners: Those at hand, by name.
+        context: Of the task to propose for.
+        weights: ``(T,)`` how much the recorded tasks count; None: alike.
+    """
     if records.kind is not context.kind:
         return []
-    tried = ((records.counts > 0) | (records.failures > 0)).sum(axis=0)
-    fitting = [j for j, s in enumerate(records.strategies) if tried[j] and is_candidate(s, learners, context)]
-    fitting.sort(key=lambda j: (-tried[j], records.strategies[j].hash))
-    return fitting[:MAX_RECORDED]
+    known = (records.counts > 0) | (records.failures > 0)
+    tried = (np.ones(len(known)) if weights is None else weights) @ known
+    order = sorted(np.flatnonzero(tried).tolist(), key=lambda j: (-tried[j], records.strategies[j].hash))
+    fitting = (j for j in order if is_candidate(records.strategies[j], learners, context))
+    return list(islice(fitting, MAX_RECORDED))
 
 
 def tree_for(learners: Mapping[str, LearnerFacts], context: Context) -> Space:
@@ -196,6 +207,13 @@ def tree_for(learners: Mapping[str, LearnerFacts], context: Context) -> Space:
 def taken(context: Context) -> set[Strategy]:
     """Returns the strategies that must not be proposed again."""
     return {trial.strategy for trial in context.history} | set(context.pending)
+
+
+def best_tried(context: Context, learners: Mapping[str, LearnerFacts], n: int) -> list[Strategy]:
+    """Returns the strategies of the best completed trials that may be drawn near, best first, at most so many."""
+    completed = [trial for trial in context.history if trial.completed]
+    completed.sort(key=lambda trial: (-float(trial.score or 0.0), trial.strategy.hash))
+    return list(islice((t.strategy for t in completed if is_candidate(t.strategy, learners, context)), n))
 
 
 def is_spent(context: Context) -> bool:

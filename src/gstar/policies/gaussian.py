@@ -13,10 +13,10 @@ from gstar.cost import CostModel, LearnerFacts
 from gstar.policies.candidates import (
     BASELINES,
     affordable,
+    best_tried,
     built_in,
     canonical,
     digest,
-    is_candidate,
     is_spent,
     learners_for,
     recorded,
@@ -52,6 +52,7 @@ OPENING: Final = 6
 N_SIMILAR: Final = 10
 N_NEAR: Final = 8
 N_BASES: Final = 2
+STEP: Final = 0.15
 KEEP: Final = 0.7
 """Each time, 8 strategies near each of the best 2 so far are candidates too, each choice kept with this probability."""
 
@@ -248,10 +249,8 @@ class GaussianPolicy(AbstractPolicy):
         """Draws candidates near the best so far, the same ones for the same history; else perhaps anywhere."""
         if self.closed:
             return []
-        completed = [t for t in context.history if t.completed and is_candidate(t.strategy, known.learners, context)]
-        completed.sort(key=lambda t: (-float(t.score or 0.0), t.strategy.hash))
-        bases = [t.strategy for t in completed[:N_BASES]]
-        draws = [Draw(known.tree, base.to_point(known.tree), KEEP) for base in bases]
+        bases = best_tried(context, known.learners, N_BASES)
+        draws = [Draw(known.tree, base.to_point(known.tree), KEEP, STEP) for base in bases]
         draws = draws or [Draw(known.tree)] * anywhere
         rng = np.random.default_rng([len(context.history), *(int(base.hash, 16) for base in bases)])
         return [draw.sample(rng) for draw in draws for _ in range(N_NEAR)]

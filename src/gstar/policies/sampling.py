@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from gstar.errors import UsageError
-from gstar.space import Categorical, Condition, Parameter, Real, Scalar, Space
+from gstar.space import Categorical, Condition, Integer, Parameter, Real, Scalar, Space
 from gstar.strategy import Strategy
 
 ATTEMPTS: Final = 200
 """How often a repeated draw is drawn again before the tree counts as used up."""
+
+_LEAST: Final = 1e-300
 
 
 @dataclass(frozen=True)
@@ -22,27 +25,33 @@ class Draw:
     """Is a distribution over the points of a tree of strategies.
 
     Walking the tree from the root, each parameter keeps the value it has in `base` with
-    probability `keep`, and is drawn from the uniform prior otherwise (also where `base` has
-    it off). Without a base this is the uniform prior. Probabilities are with respect to
-    counting discrete values, the unit interval for real ones, and the kept value of a real one.
+    probability `keep`, and is drawn anew otherwise: a number near that value, a choice (and
+    what `base` has off) from the uniform prior. Without a base this is the uniform prior.
+    Probabilities are with respect to counting discrete values, the unit interval for real
+    ones, and the kept value of a real one.
 
     Args:
         space: A tree that `gstar.strategy.strategy_space` built.
         base: A point of it, or empty.
         keep: Probability of keeping a value of the base.
+        step: Deviation of a moved number, a normal one cut to the parameter's range, in units
+            of that range; infinite: it is drawn from the uniform prior.
     """
 
     space: Space
     base: Mapping[str, Scalar] = field(default_factory=dict)
     keep: float = 0.0
+    step: float = math.inf
 
     def sample(self, rng: np.random.Generator) -> Strategy:
         """Draws one strategy."""
 
         def choose(name: str, parameter: Parameter) -> Scalar:
-            if name in self.base and rng.random() < self.keep:
+            if name not in self.base:
+                return parameter.sample(rng)
+            if rng.random() < self.keep:
                 return self.base[name]
-            return parameter.sample(rng)
+            return self._moved(name, parameter, rng)
 
         return Strategy.from_point(self.space.build(choose))
 
@@ -79,16 +88,40 @@ class Draw:
         except UsageError:
             return 0.0
 
+    def _moved(self, name: str, parameter: Parameter, rng: np.random.Generator) -> Scalar:
+        """Draws another value for a parameter of the base."""
+        if isinstance(parameter, Categorical) or math.isinf(self.step):
+            return parameter.sample(rng)
+        at = self._place(name, parameter)
+        low, high = ndtr(-at / self.step), ndtr((1 - at) / self.step)
+        return parameter.from_unit(float(np.clip(at + self.step * ndtri(rng.uniform(low, high)), 0.0, 1.0)))
+
+    def _log_moved(self, name: str, parameter: Parameter, value: Scalar) -> float:
+        """Returns the log-probability with which `_moved` draws a value."""
+        prior = parameter.log_prob(value)
+        if isinstance(parameter, Categorical) or math.isinf(self.step):
+            return prior
+        at = self._place(name, parameter)
+        whole = ndtr((1 - at) / self.step) - ndtr(-at / self.step)
+        if isinstance(parameter, Real):
+            away = (parameter.to_unit(float(value)) - at) / self.step  # type: ignore[arg-type]
+            return -0.5 * away**2 - math.log(self.step * math.sqrt(2 * math.pi)) - math.log(whole)
+        left, right = (ndtr((edge - at) / self.step) for edge in parameter.edges(int(value)))  # type: ignore[arg-type]
+        return math.log(max(right - left, _LEAST)) - math.log(whole)
+
+    def _place(self, name: str, parameter: Real | Integer) -> float:
+        return parameter.to_unit(float(self.base[name]))  # type: ignore[arg-type]
+
     def _kept(self, name: str, value: Scalar) -> bool:
         return self.keep > 0 and name in self.base and _same(self.base[name], value)
 
     def _log_factor(self, name: str, parameter: Parameter, value: Scalar) -> float:
-        prior = parameter.log_prob(value)
-        if name not in self.base or self.keep == 0:
-            return prior
+        if name not in self.base:
+            return parameter.log_prob(value)
+        moved = self._log_moved(name, parameter, value)
         if isinstance(parameter, Real):
-            return math.log(self.keep if self._kept(name, value) else 1 - self.keep)
-        return math.log(self.keep * self._kept(name, value) + (1 - self.keep) * math.exp(prior))
+            return math.log(self.keep) if self._kept(name, value) else math.log(1 - self.keep) + moved
+        return math.log(self.keep * self._kept(name, value) + (1 - self.keep) * math.exp(moved))
 
 
 def restrict(space: Space, name: str, allowed: tuple[Scalar, ...]) -> Space:
