@@ -16,7 +16,7 @@ def place(tmp_path):
 def test_defaults(place):
     folder, environ = place
     settings = settle(environ=environ, folder=folder)
-    assert (settings.budget_s, settings.trials, settings["policy"]) == (60.0, None, "portfolio")
+    assert (settings.budget_s, settings.trials, settings["policy"]) == (60.0, None, "gaussian")
     assert settings.mode == "on"
     assert settings.experience == str(folder / "kept" / "experience.sqlite")
     assert {value.origin for value in settings.values.values()} == {"default"}

@@ -90,7 +90,7 @@ def search(
     *,
     budget_s: float | None = 60.0,
     trials: int | None = None,
-    policy: str | AbstractPolicy = "portfolio",
+    policy: str | AbstractPolicy = "gaussian",
     experience: Experience | None = None,
     seed: int = 0,
     workers: int | None = None,

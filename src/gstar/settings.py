@@ -132,7 +132,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "budget": Setting("time for a fit, everything included: 60s, 5m, 1h30m", read_duration_s, 60.0),
     "trials": Setting("strategies to try, instead of a time; such a fit repeats bit for bit", _whole(1)),
     "metric": Setting("what to optimise; fits the kind of task if not set", _name),
-    "policy": Setting("what chooses the strategies", _name, "portfolio"),
+    "policy": Setting("what chooses the strategies", _name, "gaussian"),
     "learners": Setting("the learners that may be used; all if not set", _names),
     "workers": Setting("trials side by side; one per core if not set", _whole(0)),
     "memory": Setting("memory for one trial: 4GiB; a fair share if not set", read_size_mb),

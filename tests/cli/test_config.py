@@ -10,7 +10,7 @@ def test_values_with_their_origin(gstar, place, monkeypatch):
     assert lines["budget"][1:3] == ["300.0", "GSTAR_BUDGET"]
     assert lines["seed"][1:3] == ["3", "gstar.toml"]
     assert lines["learners"][1:3] == ["linear,kernel", "gstar.toml"]
-    assert lines["policy"][1:3] == ["portfolio", "default"]
+    assert lines["policy"][1:3] == ["gaussian", "default"]
 
 
 def test_values_alone_and_as_json(gstar, place):

@@ -12,6 +12,8 @@ from gstar.policies.candidates import (
     BUILT_IN,
     SHORTEST,
     affordable,
+    best_of_learners,
+    best_tried,
     built_in,
     canonical,
     digest,
@@ -150,6 +152,17 @@ def test_taken_is_history_and_pending() -> None:
 )
 def test_is_spent(changes: dict[str, float], expected: bool) -> None:
     assert is_spent(toy_context(**changes)) == expected
+
+
+def test_what_was_best_is_drawn_near_once_for_each_learner() -> None:
+    strategies = sorted(toy_strategies(12), key=lambda s: s.learner)
+    trials = [toy_trial(Proposal(s, 0.0, "toy"), 0.1 * i) for i, s in enumerate(strategies)]
+    trials.append(toy_trial(Proposal(Strategy("gone"), 0.0, "toy"), 9.0))
+    context = toy_context(history=(*trials, toy_trial(Proposal(strategies[0], 0.0, "toy"), None)))
+    assert best_tried(context, toy_learners(), 2) == [strategies[-1], strategies[-2]]
+    best = best_of_learners(context, toy_learners(), 2)
+    assert [s.learner for s in best] == ["trees", "ridge"]
+    assert best == [next(s for s in reversed(strategies) if s.learner == name) for name in ("trees", "ridge")]
 
 
 def test_what_is_done_to_a_target_makes_no_difference_for_classes() -> None:

@@ -64,6 +64,21 @@ def test_opens_with_the_portfolio_and_then_takes_over() -> None:
     assert then[0] == then[1]
 
 
+def test_without_records_it_opens_with_the_built_in_portfolio() -> None:
+    policy = GaussianPolicy(toy_records(0), learners=toy_learners())
+    proposals = Episode(policy).run(len(built_in(toy_learners())))
+    assert [p.strategy for p in proposals if p is not None] == built_in(toy_learners())
+
+
+def test_remembered_weights_are_among_the_candidates() -> None:
+    learners = {**toy_learners(), "network": replace(toy_learners()["network"], handles_initial=True)}
+    policy = GaussianPolicy(toy_records(12), learners=learners, opening=0)
+    plain = next(s for s in policy.records.strategies if s.learner == "network")
+    tuned = replace(plain, init={"kind": "remembered", "body": "fine_tuned"})
+    assert tuned in [p.strategy for p in policy.rank(replace(toy_context(), initial=(tuned,)))]
+    assert tuned not in [p.strategy for p in policy.rank(toy_context())]
+
+
 def _first(policy: AbstractPolicy, **changes: Any) -> Proposal:
     (proposal,) = policy.ask([toy_context(**changes)], np.random.default_rng(0))
     assert proposal is not None

@@ -74,7 +74,7 @@ Room: TypeAlias = Annotated[
 Policy: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--policy", metavar="NAME", help="portfolio, gaussian, random, gradient or gradient:FILE. Default: portfolio."
+        "--policy", metavar="NAME", help="gaussian, portfolio, random, gradient or gradient:FILE. Default: gaussian."
     ),
 ]
 Learners: TypeAlias = Annotated[

@@ -51,7 +51,7 @@ class AbstractGstar(BaseEstimator):  # type: ignore[misc]
         trials: int | None = None,
         metric: str | Callable[..., float] | None = None,
         cv: Any = None,
-        policy: str | AbstractPolicy = "portfolio",
+        policy: str | AbstractPolicy = "gaussian",
         experience: str | Experience = "on",
         learners: Sequence[str | AbstractLearner] | None = None,
         workers: int | None = None,

@@ -24,7 +24,7 @@ class GstarRegressor(RegressorMixin, AbstractGstar):  # type: ignore[misc]
             higher is better.
         cv: A number of folds, a splitter or pairs of ``(train, validation)`` rows to validate on;
             None: chosen by size and budget.
-        policy: What chooses strategies: ``"portfolio"``, ``"gaussian"``, ``"random"``, or a policy.
+        policy: What chooses strategies: ``"gaussian"``, ``"portfolio"``, ``"random"``, or a policy.
         experience: ``"on"``, ``"frozen"``, ``"off"``, a path, a URL, or an `Experience`.
         learners: Names of learners that may be used, or learners; None: all that are installed.
         workers: Trainings side by side; None: one per core; 0: in this very process.

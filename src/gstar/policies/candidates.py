@@ -7,7 +7,7 @@ survive a change of a learner's space: what no longer validates is left out.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
@@ -211,9 +211,23 @@ def taken(context: Context) -> set[Strategy]:
 
 def best_tried(context: Context, learners: Mapping[str, LearnerFacts], n: int) -> list[Strategy]:
     """Returns the strategies of the best completed trials that may be drawn near, best first, at most so many."""
+    return list(islice(_by_score(context, learners), n))
+
+
+def best_of_learners(context: Context, learners: Mapping[str, LearnerFacts], n: int) -> list[Strategy]:
+    """Returns the best strategy of each of the best so many learners, best first."""
+    found: dict[str, Strategy] = {}
+    for strategy in _by_score(context, learners):
+        found.setdefault(strategy.learner, strategy)
+        if len(found) == n:
+            break
+    return list(found.values())
+
+
+def _by_score(context: Context, learners: Mapping[str, LearnerFacts]) -> Iterator[Strategy]:
     completed = [trial for trial in context.history if trial.completed]
     completed.sort(key=lambda trial: (-float(trial.score or 0.0), trial.strategy.hash))
-    return list(islice((t.strategy for t in completed if is_candidate(t.strategy, learners, context)), n))
+    return (t.strategy for t in completed if is_candidate(t.strategy, learners, context))
 
 
 def is_spent(context: Context) -> bool:

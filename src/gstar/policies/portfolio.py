@@ -195,7 +195,7 @@ class PortfolioPolicy(AbstractPolicy):
 
     def portfolio(self, context: Context) -> list[Strategy]:
         """Returns the whole ordered list for a context."""
-        return list(self._portfolio(context).strategies)
+        return with_initial(self._portfolio(context).strategies, context)
 
     def _prepare(self, context: Context) -> _Known:
         key = (context.kind, context.learners, context.has_order)
