@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
-from meta_tasks import plain, quarter
+from meta_collect import read_lines
+from meta_tasks import quarter
 
 from gstar.strategy import Strategy
 
 Array = np.ndarray
 FAILED = -1.0
+LATER = ("table",)
+"""Forms of which all later tasks were tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +52,8 @@ class Table:
         """Builds the table of the strategies that were tried on all tasks of their form."""
         by_key = {(row["task"], row["strategy"]): row for row in rows}
         about = {row["task"]: row for row in by_key.values()}
-        names = sorted(about, key=lambda name: (about[name]["form"], name))
         tried = _tried_everywhere(by_key, about)
+        names = sorted(about, key=lambda name: (about[name]["form"], name))
         strategies = list(dict.fromkeys(s for found in tried.values() for s in found))
         shape = (len(names), len(strategies))
         arrays = {k: np.full(shape, np.nan) for k in ("rewards", "valid", "costs", "short_valid", "short_costs")}
@@ -66,17 +70,29 @@ class Table:
         column = {key: np.array([about[n][key] for n in names]) for key in ("form", "family", "context")}
         return Table(np.array(names), *column.values(), strategies, **arrays)
 
+    @property
+    def n_trials(self) -> int:
+        """How many trials there are, those cut short left out."""
+        return int(np.isfinite(self.rewards).sum())
+
     @cached_property
     def learners(self) -> Array:
         """``(P,)``."""
         return np.array([s.learner for s in self.strategies])
 
     @cached_property
-    def twins(self) -> Array:
-        """``(P,)`` the column of the same configuration with default schedule and rows; -1: it is that itself."""
-        column = {s: j for j, s in enumerate(self.strategies)}
-        found = [column.get(plain(s), -1) for s in self.strategies]
-        return np.array([-1 if j == k else k for j, k in enumerate(found)])
+    def configurations(self) -> list[Array]:
+        """The columns of each configuration of a learner, tried with one or several schedules and choices of rows."""
+        found: dict[str, list[int]] = {}
+        for j, strategy in enumerate(self.strategies):
+            found.setdefault(f"{strategy.learner} {sorted(strategy.configuration.items())}", []).append(j)
+        return [np.array(columns) for columns in found.values()]
+
+    def with_columns(self, columns: Array) -> Table:
+        """Returns the table with these strategies only."""
+        names = ("rewards", "valid", "costs", "short_valid", "short_costs")
+        cut = {name: getattr(self, name)[:, columns] for name in names}
+        return replace(self, strategies=[self.strategies[j] for j in columns], **cut)
 
     def folds(self, n: int) -> Array:
         """Returns ``(T,)`` the fold of each task: families in turn, those of each form by themselves."""
@@ -109,6 +125,29 @@ def _tried_everywhere(by_key: dict[tuple[str, str], dict], about: dict[str, dict
         whole = [s for name, s in every.items() if name not in short and all((n, name) in by_key for n in names)]
         found[form] = sorted(whole, key=lambda s: s.learner)
     return found
+
+
+def read_rows(folder: Path) -> list[dict]:
+    """Returns the recorded trials: of forms in `LATER` those on the later tasks, of others the first ones."""
+    later = list(_joined(read_lines(folder / "meta_training_trials.jsonl")))
+    first = list(read_lines(folder / "meta_training_first_trials.jsonl"))
+    return [
+        *(row for row in later if row["form"] in LATER),
+        *(row for row in first if row["form"] not in LATER),
+    ]
+
+
+def _joined(lines: Iterable[dict]) -> Iterator[dict]:
+    """Yields trials with what is said elsewhere of their tasks and strategies."""
+    tasks: dict[str, dict] = {}
+    points: dict[str, dict] = {}
+    for line in lines:
+        if "name" in line:
+            tasks[line["name"]] = line
+        elif "hash" in line:
+            points[line["hash"]] = line["point"]
+        else:
+            yield {**tasks[line["task"]], **line, "point": points[line["strategy"]]}
 
 
 def _worth(value: float | None) -> float:

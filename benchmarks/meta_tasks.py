@@ -7,30 +7,24 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from gstar.learner import AbstractLearner, get_learner
+from gstar.learner import AbstractLearner
 from gstar.metatraining import Family, episodes_of
 from gstar.metric import METRICS
-from gstar.policies.candidates import make_strategy, selection_space
 from gstar.reading import make_task
-from gstar.strategy import SCHEDULE_SPACE, Strategy
+from gstar.strategy import Strategy
 from gstar.task import Task
 
+Array = np.ndarray
 ROWS = 300
 """Of a task: 135 to train on, 45 to validate, 120 that only the reward is measured on."""
 LONGEST = 64
 """Longer sequences are averaged over blocks of steps."""
-LEARNERS = {
-    "images": {"cnn": (3, 1), "flat_mlp": (1, 1), "flat_linear": (2, 0), "flat_lightgbm": (2, 0)},
-    "sequences": {"cnn": (2, 1), "rnn": (2, 1), "flat_mlp": (1, 0), "flat_linear": (2, 0), "flat_lightgbm": (2, 0)},
-    "table": {"mlp": (2, 1), "linear": (3, 0), "lightgbm": (3, 0), "extra_trees": (2, 0), "kernel": (2, 0)},
-}
-"""Per learner: how many configurations, and how many times each with another schedule and other rows."""
 
 
 def read_families(data: Path) -> Iterator[Family]:
@@ -41,8 +35,8 @@ def read_families(data: Path) -> Iterator[Family]:
             yield replace(family, task=replace(family.task, metric=metric))
 
 
-def _images(data: Path) -> Iterator[Family]:
-    """Yields two binary tasks and one with five classes from each half of the classes of each collection."""
+def image_sources(data: Path) -> tuple[tuple[str, Array, Callable[[Array], Array]], ...]:
+    """Returns image collections: name, labels, and what gives the pixels of rows."""
     from PIL import Image
 
     mnist = np.load(data / "images" / "mnist_10k.npz")
@@ -53,8 +47,12 @@ def _images(data: Path) -> Iterator[Family]:
         files = (io.BytesIO(content[ends[i] : ends[i + 1]].tobytes()) for i in rows)
         return np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files]).transpose(0, 3, 1, 2)
 
-    sources = (("mnist", mnist["y"], lambda rows: mnist["x"][rows][:, None]), ("cifar", cifar["y"], cifar_pixels))
-    for name, labels, pixels in sources:
+    return (("mnist", mnist["y"], lambda rows: mnist["x"][rows][:, None]), ("cifar", cifar["y"], cifar_pixels))
+
+
+def _images(data: Path) -> Iterator[Family]:
+    """Yields two binary tasks and one with five classes from each half of the classes of each collection."""
+    for name, labels, pixels in image_sources(data):
         for half, classes in enumerate((np.arange(5), np.arange(5, 10))):
             rng = np.random.default_rng([len(name), half])
             for k, ways in enumerate((2, 2, 5)):
@@ -69,11 +67,12 @@ def _sequences(data: Path) -> Iterator[Family]:
     with (data / "sequences" / "manifest.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        family = Family(_sequence_task(data, row), row["family"] or row["name"])
+        family = Family(read_sequence(data, row), row["family"] or row["name"])
         yield from episodes_of([family], ways=(5,) if family.task.n_classes >= 5 else (), rows=ROWS)
 
 
-def _sequence_task(data: Path, row: dict[str, str]) -> Task:
+def read_sequence(data: Path, row: dict[str, str]) -> Task:
+    """Returns the task of a row of the manifest of sequences."""
     arrays = np.load(data / "sequences" / row["file"], allow_pickle=False)
     steps = np.asarray(arrays["x"], np.float32)
     steps = steps[:, :, None] if steps.ndim == 2 else steps
@@ -103,54 +102,12 @@ def _tables(data: Path) -> Iterator[Family]:
         yield from episodes_of([Family(task, name)], rows=ROWS)
 
 
-def strategies_for(form: str) -> list[Strategy]:
-    """Returns what is tried on every task of a form: first the default of each learner, then draws.
-
-    A configuration is tried with the default schedule and all rows first, so that what another schedule and
-    other rows bring can be told.
-    """
-    found: list[tuple[int, Strategy]] = []
-    for name, (n_configurations, n_twins) in LEARNERS[form].items():
-        learner, rng = get_learner(name), np.random.default_rng([7, *name.encode()])
-        for i in range(n_configurations):
-            plain = make_strategy(name, learner, _configuration(learner, rng) if i else _short(learner, {}))
-            twins = [_other_way(plain, learner, rng) for _ in range(n_twins)]
-            found += [(10 * i + j, strategy) for j, strategy in enumerate((plain, *twins))]
-    return list(dict.fromkeys(strategy for _, strategy in sorted(found, key=lambda item: item[0])))
-
-
-def _configuration(learner: AbstractLearner, rng: np.random.Generator) -> dict[str, object]:
-    """Draws a configuration of which about half is as by default."""
-    default, drawn = learner.space.default(), learner.space.sample(rng)
-    keeps = {name: rng.random() < 0.5 for name in learner.space.parameters}
-    mixed = {name: default[name] if keeps[name] and name in default else drawn.get(name) for name in keeps}
-    conditions, given = learner.space.conditions, {name: v for name, v in mixed.items() if v is not None}
-    while off := [n for n in given if n in conditions and not conditions[n].holds(given)]:
-        given = {name: v for name, v in given.items() if name not in off}
-    return _short(learner, given, rng)
-
-
-def _short(learner, given, rng=None) -> dict[str, object]:
+def short(learner: AbstractLearner, given: dict[str, object]) -> dict[str, object]:
     """Returns the configuration with few epochs and a narrow network, as there are many small tasks."""
     if "epochs" in learner.space.parameters:
         width = min(int(given.get("width", learner.space.default()["width"])), 32)
-        given = {**given, "width": width, "epochs": 15 if rng is None else int(rng.choice([10, 15, 25]))}
+        given = {**given, "width": width, "epochs": 15}
     return given
-
-
-def _other_way(strategy: Strategy, learner: AbstractLearner, rng: np.random.Generator) -> Strategy:
-    schedule = SCHEDULE_SPACE.sample(rng) if learner.has_schedule else {}
-    selection = {"kind": "recent"}
-    while selection["kind"] == "recent":
-        selection = selection_space(learner).sample(rng)
-    if rng.random() < 0.3:
-        selection = selection_space(learner).default()
-    return replace(strategy, schedule=schedule, selection=selection)
-
-
-def plain(strategy: Strategy) -> Strategy:
-    """Returns the strategy with its learner's default schedule and all rows."""
-    return make_strategy(strategy.learner, get_learner(strategy.learner), strategy.configuration)
 
 
 def quarter(strategy: Strategy) -> Strategy | None:

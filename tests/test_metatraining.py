@@ -225,6 +225,15 @@ def test_after_a_kill_it_goes_on_to_the_same_result(tmp_path):
     assert read_trace(out) == read_trace(tmp_path / "whole")
 
 
+def test_a_trace_that_cannot_be_written_does_not_end_it(tmp_path):
+    def listener(progress):
+        if progress.iteration == 1:
+            (tmp_path / "g.trace.jsonl").unlink()
+            (tmp_path / "g.trace.jsonl").mkdir()
+
+    assert learn(tmp_path / "g", iterations=2, listener=listener).about["iterations"] == 2
+
+
 def test_more_iterations_go_on_where_it_stood(tmp_path):
     whole = learn(tmp_path / "whole", iterations=4)
     learn(tmp_path / "parts", iterations=2)

@@ -127,13 +127,23 @@ def episodes_of(
 def _cut(task: Task, classes: Array | None, rows: int, rng: np.random.Generator) -> Task:
     """Returns a part of a task, with these classes only."""
     if classes is not None:
-        task = task.take(np.flatnonzero(np.isin(task.target, classes)))
-        kind = TaskKind.BINARY if len(classes) == 2 else TaskKind.MULTICLASS
-        labels = tuple(task.classes[int(c)] for c in classes)
-        task = replace(task, kind=kind, target=np.searchsorted(classes, task.target), classes=labels)
+        task = cut_classes(task, classes)
     if len(task) > rows:
         task = task.take(np.sort(rng.permutation(len(task))[:rows]))
     return task
+
+
+def cut_classes(task: Task, classes: Array) -> Task:
+    """Returns the rows of some classes, as a task of its own.
+
+    Args:
+        task: A classification.
+        classes: Codes of at least two classes, in order.
+    """
+    task = task.take(np.flatnonzero(np.isin(task.target, classes)))
+    kind = TaskKind.BINARY if len(classes) == 2 else TaskKind.MULTICLASS
+    labels = tuple(task.classes[int(c)] for c in classes)
+    return replace(task, kind=kind, target=np.searchsorted(classes, task.target), classes=labels)
 
 
 def space_of(text: str | None, tasks: Sequence[Task]) -> Space:
@@ -213,7 +223,8 @@ def meta_train(
 ) -> Learned:
     """Lets g learn by the policy gradient, with models that are trained now.
 
-    The same call goes on where it stood. Whatever the number of workers, the result is the same
+    The same call goes on where it stood. A full disk ends it only at its end; a `CheckpointWarning` comes before.
+    Whatever the number of workers, the result is the same
     bit for bit, unless a budget or the time of a trial cuts it short.
 
     Args:
@@ -241,7 +252,8 @@ def meta_train(
     trace = Trace(out)
 
     def listen(progress: Progress) -> None:
-        trace.append(trace_line(progress, g, live))
+        with contextlib.suppress(StorageError):  # the checkpoint beside it says so
+            trace.append(trace_line(progress, g, live))
         listener(progress)
 
     for learner in learners:

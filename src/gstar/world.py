@@ -38,11 +38,13 @@ class Outcomes:
         scores: ``(T, n)``, higher is better, NaN where a trial did not complete.
         costs_s: ``(T, n)`` seconds spent.
         causes: Why trials failed, each cause once.
+        valid: ``(T, n)`` scores on validation rows, by which the best of several is chosen, or None.
     """
 
     scores: Array
     costs_s: Array
     causes: tuple[str, ...] = field(default=())
+    valid: Array | None = None
 
 
 class AbstractWorld(ABC):

@@ -40,6 +40,16 @@ def test_it_learns_goes_on_and_the_fit_uses_it(gstar, place):
     assert "neighbors" in fit.out
 
 
+def test_a_checkpoint_that_finds_no_room_is_one_line(gstar, place):
+    table(place / "a.csv")
+    (place / "g.checkpoint.part").mkdir()
+    outcome = gstar("meta-train", "a.csv", "--target", "y", "--out", "g", *CHEAP[:-1], 2, "-q")
+    assert outcome.code == 0, outcome.err
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("Warning: The checkpoint g.checkpoint could not be written")
+    assert (place / "g").exists()
+
+
 def test_images_sequences_and_a_manifest_with_plots(gstar, place):
     pytest.importorskip("matplotlib")
     rng = np.random.default_rng(0)

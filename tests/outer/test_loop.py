@@ -11,7 +11,7 @@ import pytest
 
 from gstar.errors import NoModelError, UsageError
 from gstar.gradients import GRADIENTS
-from gstar.outer import Convergence, OuterSettings, run_outer
+from gstar.outer import CheckpointWarning, Convergence, OuterSettings, run_outer
 from gstar.space import Categorical, Real, Space
 from tests.outer.arms import ARMS, BEST_X, SHORT, VALUE, Arms, chance, learn
 
@@ -106,6 +106,27 @@ def test_it_goes_on_from_a_checkpoint(tmp_path: Path):
     ended = learn(iterations=9, checkpoint=file, listener=told.append)[1]
     assert len(told) == 3, "there is nothing left to do"
     assert (ended.stop_reason, ended.meta.tolist()) == ("iterations", parts.meta.tolist())
+
+
+def test_a_full_disk_does_not_end_it(tmp_path: Path):
+    file = tmp_path / "state"
+    in_the_way = tmp_path / "state.part"
+
+    def listener(progress):
+        if progress.iteration == 2:
+            in_the_way.mkdir(exist_ok=True)
+        if progress.iteration == 5:
+            in_the_way.rmdir()
+
+    with pytest.warns(CheckpointWarning, match=r"could not be written.*It goes on") as caught:
+        result = learn(iterations=4, checkpoint=file, listener=listener)[1]
+    assert len(caught) == 1, "it says so once"
+    assert result.meta.tolist() == learn(iterations=4)[1].meta.tolist()
+    resumed = []
+    with pytest.warns(CheckpointWarning):
+        again = learn(iterations=7, checkpoint=file, listener=lambda p: (resumed.append(p.iteration), listener(p)))[1]
+    assert resumed == [2, 3, 4, 5, 6, 7], "the last one that could be written is whole"
+    assert again.meta.tolist() == learn(iterations=7)[1].meta.tolist()
 
 
 def test_it_starts_where_it_is_told():

@@ -69,6 +69,13 @@ def test_the_three_parts_of_a_task_have_no_row_in_common():
     assert live.family == "toy0"
 
 
+def test_rows_that_are_given_are_not_split_again():
+    rows = np.random.default_rng(0).permutation(len(make_task()))
+    live = LiveTask.of(make_task(), split=(rows[:30], rows[30:40]))
+    assert sorted(np.r_[live.folds[0]].tolist()) == sorted(rows[:30].tolist())
+    assert live.query.tolist() == rows[30:40].tolist()
+
+
 def test_what_g_sees_does_not_depend_on_query_rows():
     task = make_task()
     live = LiveTask.of(task)

@@ -39,6 +39,27 @@ def test_trials_are_cells_of_the_table():
     assert np.isfinite(outcomes.costs_s).sum() == np.isfinite(outcomes.scores).sum()
 
 
+def test_it_says_how_strategies_validated():
+    world = replace(WORLD, valid=10 * SCORES)
+    tasks, draws = _draws(world.distribution(), 6)
+    outcomes = world.train(tasks, draws, seed=0)
+    assert outcomes.valid == pytest.approx(10 * outcomes.scores, nan_ok=True)
+    assert world.take(np.array([1])).valid[0] == pytest.approx([2.0, 8.0, np.nan], nan_ok=True)
+    assert WORLD.train(tasks, draws, seed=0).valid is None
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(1, {"left", "right"}), (-1, {"never"})])
+def test_the_best_of_three_is_chosen_by_validation(sign: int, expected: set[str]):
+    """Two strategies, each best on one of two tasks, are worth more than a middling one if validation can tell."""
+    rewards = np.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.6]])
+    world = RecordedWorld(np.zeros((2, 0)), STRATEGIES, rewards, rewards, np.zeros(2), np.ones(2), sign * rewards)
+    settings = OuterSettings("best_of", tasks=8, strategies=6, natural=False, iterations=40, convergence=None)
+    g = world.distribution()
+    meta = run_outer(g, world, settings, start=g.start(RNG(0))).meta
+    chances = np.exp(g.log_probs(meta, world.contexts)[0])
+    assert {s.learner for s, chance in zip(STRATEGIES, chances, strict=True) if chance > 0.3} == expected
+
+
 def test_unequal_scales_become_one_and_what_never_completed_is_worth_least():
     tasks, _ = _draws(WORLD.distribution(), 50)
     rewards = WORLD.reward(tasks, WORLD.scores[tasks.items])

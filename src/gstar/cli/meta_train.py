@@ -80,7 +80,11 @@ def meta_train(
     trial_s = read_duration_s(trial)
     families = episodes_of(read_tasks(tasks, target=target), ways=_numbers(ways), rows=rows, n=episodes, seed=seed)
     tree = space_of(space, [family.task for family in families])
-    with Interrupts() as interrupts, options.opened(settings, tell_first_use=True) as remembered:
+    with (
+        Interrupts() as interrupts,
+        options.opened(settings, tell_first_use=True) as remembered,
+        options.warnings_told(),
+    ):
         if not quiet:
             goes_on = " (goes on where it stood)" if checkpoint_of(path).exists() else ""
             say(f"{len(families)} tasks, {how.tasks} x {how.strategies} trials an iteration{goes_on}")

@@ -92,6 +92,15 @@ def given(**flags: Any) -> Settings:
 
 
 @contextlib.contextmanager
+def warnings_told() -> Iterator[None]:
+    """Makes lines on stderr of the warnings of what is done within."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {message}")
+        yield
+
+
+@contextlib.contextmanager
 def opened(settings: Settings, *, writes: bool = True, tell_first_use: bool = False) -> Iterator[Experience]:
     """Yields the experience that the settings name; warnings become lines on stderr.
 

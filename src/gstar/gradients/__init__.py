@@ -2,6 +2,7 @@
 
 reinforce       a moving baseline
 leave_one_out   the other strategies of the task as the baseline: the default
+best_of         what the best of three reaches, not what one does
 self_critical   the most probable strategy as the baseline
 ppo             several clipped steps with the same trials
 exact           all rewards known
@@ -15,6 +16,7 @@ from typing import Final
 
 from gstar.errors import UsageError, did_you_mean
 from gstar.gradients.base import AbstractGradient, Draws, Estimate
+from gstar.gradients.best_of import BestOf
 from gstar.gradients.evolution import Evolution
 from gstar.gradients.exact import Exact
 from gstar.gradients.leave_one_out import LeaveOneOut
@@ -27,7 +29,7 @@ __all__ = ["GRADIENTS", "MAX_SIZE", "AbstractGradient", "Draws", "Estimate", "Na
 
 GRADIENTS: Final[dict[str, AbstractGradient]] = {
     gradient.name: gradient
-    for gradient in (Reinforce(), LeaveOneOut(), SelfCritical(), PPO(), Exact(), Evolution(), Natural())
+    for gradient in (Reinforce(), LeaveOneOut(), BestOf(), SelfCritical(), PPO(), Exact(), Evolution(), Natural())
 }
 
 

@@ -7,8 +7,9 @@ convergence   the test that ends it
 checkpoint    the state as a file
 """
 
+from gstar.outer.checkpoint import CheckpointWarning
 from gstar.outer.convergence import Convergence
 from gstar.outer.loop import OuterResult, Progress, run_outer
 from gstar.outer.state import OuterSettings, OuterState
 
-__all__ = ["Convergence", "OuterResult", "OuterSettings", "OuterState", "Progress", "run_outer"]
+__all__ = ["CheckpointWarning", "Convergence", "OuterResult", "OuterSettings", "OuterState", "Progress", "run_outer"]

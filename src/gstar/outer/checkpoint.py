@@ -7,14 +7,16 @@ place and moved there, so that there is a whole one at any moment; reading it ru
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from gstar.distribution import AbstractDistribution
-from gstar.errors import UntrustedFileError, UsageError
+from gstar.errors import StorageError, UntrustedFileError, UsageError
 from gstar.gradients import Draws
 from gstar.outer.ascent import Adam
 from gstar.outer.state import OuterSettings, OuterState
@@ -59,6 +61,37 @@ def write_checkpoint(
     about |= {"count": state.adam.count, "settings": _essence(settings), "g": g.fingerprint, "key": key}
     about["past"] = [_past_entry(arrays, i, draws, rewards) for i, (draws, rewards) in enumerate(state.past)]
     FILE.write(path, arrays, about)
+
+
+class CheckpointWarning(UserWarning):
+    """Says that a run goes on, but that a kill would now set it back."""
+
+
+@dataclass(eq=False)
+class Keeper:
+    """Writes the checkpoint of a run that is worth more than its checkpoint: a full disk does not end it.
+
+    Args:
+        path: Where the checkpoint goes, or None for nowhere.
+        key: See `write_checkpoint`.
+        failed: Whether it has said that it could not be written.
+    """
+
+    path: Path | None
+    key: str = ""
+    failed: bool = False
+
+    def keep(self, state: OuterState, g: AbstractDistribution, settings: OuterSettings) -> None:
+        """Writes a state; the first time that this fails, it warns, and an earlier checkpoint stays."""
+        if self.path is None:
+            return
+        try:
+            write_checkpoint(self.path, state, g, settings, self.key)
+        except StorageError as error:
+            if not self.failed:
+                advice = "It goes on; but if it is stopped before there is room, what it learned from here on is lost."
+                warnings.warn(f"{error}. {advice}", CheckpointWarning, stacklevel=3)
+            self.failed = True
 
 
 def read_checkpoint(path: Path, g: AbstractDistribution, settings: OuterSettings, key: str = "") -> OuterState | None:

@@ -27,7 +27,7 @@ from gstar.distribution import AbstractDistribution
 from gstar.errors import NoModelError, UsageError
 from gstar.gradients import AbstractGradient, Draws
 from gstar.gradients.base import ascend
-from gstar.outer.checkpoint import read_checkpoint, write_checkpoint
+from gstar.outer.checkpoint import Keeper, read_checkpoint
 from gstar.outer.state import OuterSettings, OuterState
 from gstar.world import AbstractWorld, Outcomes
 
@@ -104,7 +104,8 @@ def run_outer(
         world: Where tasks and trials come from.
         settings: How it learns.
         start: ``(W,)`` meta-parameters to begin with; None: those of `g.start`.
-        checkpoint: A file from which it goes on if it is there, and that it writes after each iteration.
+        checkpoint: A file from which it goes on if it is there, and that it writes after each iteration; where that
+            fails, it warns once and goes on.
         key: Names the tasks; a checkpoint with another one is of another run.
         listener: Is told how it goes on.
 
@@ -121,6 +122,7 @@ def run_outer(
     state = (checkpoint and read_checkpoint(checkpoint, g, settings, key)) or OuterState.begin(  # (1)
         g.start(np.random.default_rng(settings.seed)) if start is None else start, gradient
     )
+    keeper = Keeper(checkpoint, key)
     try:
         while not (reason := _stop_reason(state, settings, begin)):
             rng = np.random.default_rng([settings.seed, state.iteration + 1])
@@ -128,17 +130,22 @@ def run_outer(
             draws = gradient.draw(g, state.meta, tasks.contexts, settings.strategies, rng=rng)
             outcomes = world.train(tasks, draws, seed=int(rng.integers(2**31)))  # (3)
             rewards = world.rewards(tasks, outcomes)  # (4)
+            draws = _with_valid(draws, outcomes)
             before = state
             state = _updated(state, gradient, g, draws, rewards, settings=settings)  # (5), (6)
             state = _counted(state, outcomes)
             state = _lowered(state, g, reference, settings)  # (7)
             listener(_progress(before, state, g, reference, rewards=rewards, rate=state.rate(settings)))
-            if checkpoint is not None:
-                write_checkpoint(checkpoint, state, g, settings, key)
+            keeper.keep(state, g, settings)
     except KeyboardInterrupt:
         reason = "interrupted"
     seconds = time.monotonic() - begin
     return OuterResult(state.settled, reason, state.iteration, state.n_trainings, state.n_failed, seconds)
+
+
+def _with_valid(draws: Draws, outcomes: Outcomes) -> Draws:
+    """Returns the draws, with how they validated for an estimator that wants to know."""
+    return draws if outcomes.valid is None else replace(draws, extra={**draws.extra, "valid": outcomes.valid})
 
 
 def _stop_reason(state: OuterState, settings: OuterSettings, begin: float) -> str:

@@ -62,7 +62,15 @@ class LiveTask:
     sources: Sources = field(default_factory=Sources)
 
     @staticmethod
-    def of(task: Task, *, family: str = "", seconds: float = 30.0, cores: int = 1, seed: int = 0) -> LiveTask:
+    def of(
+        task: Task,
+        *,
+        family: str = "",
+        seconds: float = 30.0,
+        cores: int = 1,
+        seed: int = 0,
+        split: tuple[Array, Array] | None = None,
+    ) -> LiveTask:
         """Splits a task and describes its support rows.
 
         Args:
@@ -71,11 +79,12 @@ class LiveTask:
             seconds: What a trial may take; g sees it.
             cores: What a trial may use; g sees it.
             seed: Seed of the splits.
+            split: Support rows and query rows, if they are given.
 
         Raises:
             DataError: If it has too few rows for three parts.
         """
-        support, query = plan_folds(task, folds=1, fraction=QUERY_FRACTION, seed=seed)[0]
+        support, query = split or plan_folds(task, folds=1, fraction=QUERY_FRACTION, seed=seed)[0]
         inner = task.take(support)
         train, valid = plan_folds(inner, folds=1, fraction=VALIDATION_FRACTION, seed=seed)[0]
         context = Context(
@@ -161,10 +170,10 @@ class LiveWorld(AbstractWorld):
         ]
         trials = self.trials([tasks.items[row] for row in rows.tolist()], proposals, seeds[rows].tolist())
         self.remember(trials)
-        scores = [np.nan if t.query_score is None else t.query_score for t in trials]
-        causes = dict.fromkeys(t.error for t in trials if t.error)
         shape = (len(tasks), draws.n)
-        return Outcomes(np.reshape(scores, shape), np.reshape([t.cost_s for t in trials], shape), tuple(causes))
+        scores, valid = (np.reshape([np.nan if x is None else x for x in found], shape) for found in _scores(trials))
+        causes = dict.fromkeys(t.error for t in trials if t.error)
+        return Outcomes(scores, np.reshape([t.cost_s for t in trials], shape), tuple(causes), valid)
 
     def trials(self, items: Sequence[int], proposals: Sequence[Proposal], seeds: Sequence[int]) -> list[Trial]:
         """Trains every proposal on the task of that number, all side by side, and waits for them.
@@ -229,6 +238,11 @@ class LiveWorld(AbstractWorld):
             live = self.tasks[i]
             self._shared[i] = share(live.task, live.folds, folder, query=live.query)
         return self._shared[i]
+
+
+def _scores(trials: Sequence[Trial]) -> tuple[list[float | None], list[float | None]]:
+    """Returns what trials scored on query rows and on validation rows."""
+    return [t.query_score for t in trials], [t.score for t in trials]
 
 
 def _failed(live: LiveTask, proposal: Proposal, cause: str, *, number: int, seed: int) -> Trial:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -30,6 +30,7 @@ class RecordedWorld(AbstractWorld):
         costs_s: ``(T, P)`` seconds.
         zero: ``(T,)`` scores that are worth 0.
         one: ``(T,)`` scores that are worth 1.
+        valid: ``(T, P)`` scores on validation rows, by which the best of several is chosen, or None.
     """
 
     contexts: Array
@@ -38,6 +39,7 @@ class RecordedWorld(AbstractWorld):
     costs_s: Array
     zero: Array
     one: Array
+    valid: Array | None = None
 
     def __post_init__(self) -> None:
         if not len(self.contexts) or not len(self.strategies):
@@ -79,8 +81,9 @@ class RecordedWorld(AbstractWorld):
 
     def take(self, rows: Array) -> RecordedWorld:
         """Returns the world with these tasks only."""
-        arrays = (a[rows] for a in (self.scores, self.costs_s, self.zero, self.one))
-        return RecordedWorld(self.contexts[rows], self.strategies, *arrays)
+        names = ("contexts", "scores", "costs_s", "zero", "one", "valid")
+        cut = {name: array[rows] for name in names if (array := getattr(self, name)) is not None}
+        return replace(self, **cut)
 
     def draw(self, n: int, rng: np.random.Generator, *, iteration: int) -> DrawnTasks:
         rows = rng.integers(len(self.contexts), size=n)
@@ -89,7 +92,8 @@ class RecordedWorld(AbstractWorld):
     def train(self, tasks: DrawnTasks, draws: Draws, *, seed: int) -> Outcomes:
         columns = draws.points.index.reshape(len(tasks), -1)
         rows = np.asarray(tasks.items)[:, None]
-        return Outcomes(self.scores[rows, columns], self.costs_s[rows, columns])
+        valid = None if self.valid is None else self.valid[rows, columns]
+        return Outcomes(self.scores[rows, columns], self.costs_s[rows, columns], valid=valid)
 
     def reward(self, tasks: DrawnTasks, scores: Array) -> Array:
         rows = np.asarray(tasks.items)
