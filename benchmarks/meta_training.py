@@ -2,6 +2,7 @@
 
     python benchmarks/meta_collect.py DATA                           # trains the models; see there
     python benchmarks/meta_training.py learn [--seeds 5]             # meta-training, and what came of it
+    python benchmarks/meta_training.py ways [--seeds 5]              # the same for schedules and rows alone
     python benchmarks/meta_training.py live DATA --budget 3m         # how busy two cores are, and whether memory grows
 
 `learn` also draws docs/meta_training.png. DATA holds images/, sequences/ and tasks/ with manifest.csv.
@@ -75,7 +76,6 @@ def learn(seeds: int, iterations: int, folds: int) -> None:
         print(f"\n{form}: {len(rows)} tasks, {len(table.open(rows[0]))} strategies")
         _print_families(table, found, rows, rng)
         _print_regrets(table, found, rows, rng)
-    print_ways(table, folds, seeds, rng)
 
 
 class Found:
@@ -193,17 +193,20 @@ def _cost(table: Table, chosen: np.ndarray, task: int) -> float:
     return float(table.costs[task, chosen].sum())
 
 
-def print_ways(table: Table, folds: int, seeds: int, rng: np.random.Generator) -> None:
+def ways(seeds: int, folds: int) -> None:
     """Prints what learned schedules and rows bring for the same configurations, over two default ways."""
+    table, rng = Table.of(read_rows(RESULTS)), np.random.default_rng(0)
     gains = {seed: ways_learned(table, table.folds(folds), folds, INNER_FOLDS, seed) for seed in range(seeds)}
-    print("\nschedule and rows of networks, for the same configurations:")
+    print("schedule and rows of networks, for the same configurations:")
     for name in ("the package's default", "constant rate, all rows"):
         for by in ("drawn", "most probable", "at random", "best on the other families"):
-            values = np.nanmean([gains[seed][name, by] for seed in range(seeds)], axis=0)
+            values = np.mean([gains[seed][name, by] for seed in range(seeds)], axis=0)
             told = np.flatnonzero(np.isfinite(values))
             parts = {c: told[[c in table.tasks[i] for i in told]] for c in ("plain", "noisy", "lopsided")}
             text = ", ".join(f"{c} {interval(values[r], rng)} ({len(r)})" for c, r in parts.items() if len(r))
             print(f"  over {name:24s} {by:26s} {interval(values[told], rng)} ({len(told)} tasks)  {text}")
+    used = [name for name in dict.fromkeys(table.forms.tolist()) if np.isfinite(values[table.forms == name]).any()]
+    print(f"  on {', '.join(used)}")
 
 
 def live(data: Path, budget_s: float) -> None:
@@ -243,15 +246,17 @@ def _children_s() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("learn", "live"))
+    parser.add_argument("what", choices=("learn", "ways", "live"))
     parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("--budget", default="3m", help="of live")
-    parser.add_argument("--seeds", type=int, default=5, help="of learn")
-    parser.add_argument("--iterations", type=int, default=200, help="of learn")
+    parser.add_argument("--seeds", type=int, default=5, help="of learn and ways")
+    parser.add_argument("--iterations", type=int, default=150, help="of learn")
     parser.add_argument("--folds", type=int, default=4, help="of learn: into so many parts families are split")
     given = parser.parse_args()
     if given.what == "live":
         live(given.data, read_duration_s(given.budget))
+    elif given.what == "ways":
+        ways(given.seeds, given.folds)
     else:
         learn(given.seeds, given.iterations, given.folds)
 

@@ -40,6 +40,6 @@ def test_one_strategy_per_task_is_enough(name: str):
 
 
 def test_an_unknown_name_is_told_the_known_ones():
-    with pytest.raises(UsageError, match=r"No gradient estimator 'leave_on_out'; known: \['evolution'.* Did you mean"):
+    with pytest.raises(UsageError, match=r"No gradient estimator 'leave_on_out'; known: \['best_of'.* Did you mean"):
         get_gradient("leave_on_out")
     assert get_gradient("ppo") is GRADIENTS["ppo"]
