@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import math
 
 import pandas as pd
 import pytest
 
 from gstar import files
 from gstar.errors import DataError
-from gstar.files import read_frame
+from gstar.files import read_frame, read_with_notes
 
 FRAME = pd.DataFrame({"a": [1.5, 2.0, None], "b": ["x", "y, z", "ü"]})
 
@@ -55,6 +56,38 @@ def test_semicolons_with_decimal_commas(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a;b\n1,5;x\n2,25;y\n")
     assert read_frame(path)["a"].astype(float).tolist() == [1.5, 2.25]
+
+
+def test_more_than_one_decimal_comma_in_a_line_makes_no_more_columns(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a;b;c\n" + "1,5;x;0,25\n" * 9)
+    frame = read_frame(path)
+    assert list(frame.columns) == ["a", "b", "c"]
+    assert frame["c"].tolist() == [0.25] * 9
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('a,b\n"1,234.5",x\n17,y\n"-12,345,678",z\n,z\n', [1234.5, 17.0, -12345678.0, None]),
+        ("a;b\n1.234,50;x\n17,25;y\n-12.345.678,00;z\n;z\n", [1234.5, 17.25, -12345678.0, None]),
+    ],
+)
+def test_separators_of_thousands(tmp_path, content, expected):
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    frame, notes = read_with_notes(path)
+    assert [None if math.isnan(value) else value for value in frame["a"].tolist()] == expected
+    assert any("separators of thousands in 'a'" in note for note in notes)
+
+
+@pytest.mark.parametrize("cell", ['"1,23"', '"0,234"', '"1,2345"', "01.02.2020", "x", "1,234 kg"])
+def test_what_only_looks_like_thousands_stays_as_it_is(tmp_path, cell):
+    path = tmp_path / "t.csv"
+    path.write_text(f"a\tb\n1,234\tx\n{cell}\ty\n")
+    frame, notes = read_with_notes(path)
+    assert frame["a"].tolist() == ["1,234", cell.strip('"')]
+    assert notes == ()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

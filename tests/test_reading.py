@@ -84,6 +84,21 @@ def test_a_given_kind_is_honoured():
     assert make_task(numbers, [0, 1, 2, 3] * 5, kind="classification").kind is TaskKind.MULTICLASS
 
 
+def test_a_metric_of_values_makes_values_of_whole_numbers_but_not_of_names():
+    numbers = {"a": np.random.default_rng(0).normal(size=20)}
+    assert make_task(numbers, [0, 1, 2, 3] * 5, metric="mae").kind is TaskKind.REGRESSION
+    assert make_task(numbers, [0, 1] * 10, metric="rmse").target.tolist() == [0.0, 1.0] * 10
+    for y in ([True, False] * 10, ["a", "b"] * 10):
+        with pytest.raises(UsageError, match="does not fit a binary task"):
+            make_task(numbers, y, metric="rmse")
+
+
+def test_labels_that_differ_in_case_or_spaces_are_told():
+    notes = make_task({"a": np.arange(20) % 7}, ["yes", "no", "Yes", " no"] * 5).notes
+    assert any("' no', 'Yes', 'no', 'yes'" in note for note in notes)
+    assert not make_task({"a": np.arange(20) % 7}, ["yes", "no"] * 10).notes
+
+
 @pytest.mark.parametrize(
     ("changes", "given", "match"),
     [
@@ -136,6 +151,7 @@ def test_infinities_become_missing_and_are_told():
 def test_a_copy_of_the_target_is_warned_of():
     task = make_task(pd.DataFrame({**COLUMNS, "copy": COLUMNS["churn"]}), target="churn")
     assert any(note.startswith("Warning") and "copy" in note for note in task.notes)
+    assert not any(note.startswith("Warning") for note in make_task({"a": [1.5, 2.5]}, ["no", "yes"]).notes)
 
 
 def test_useless_columns_are_left_out_and_told():

@@ -10,10 +10,13 @@ import pytest
 
 from gstar.errors import NoModelError, StorageError, UsageError
 from gstar.experience import Experience
+from gstar.learner import get_learner
+from gstar.policy import AbstractPolicy
 from gstar.reading import make_task
 from gstar.search import search
+from gstar.strategy import Strategy
 from gstar.testing import evil
-from gstar.trial import Status
+from gstar.trial import Proposal, Status
 from tests.begins import Begins
 
 QUICK = ["linear", "neighbors"]
@@ -205,7 +208,7 @@ def search_images(place, seed, *, trials=3, weights_mb=1.0, mode="on", **options
 
 
 def sources_of(trial):
-    return trial.proposal.reason.partition("weights of ")[2]
+    return trial.proposal.source
 
 
 def inits(result):
@@ -219,11 +222,14 @@ def test_a_similar_task_hands_on_its_weights(tmp_path):
     assert inits(result) == ["scratch", "fine_tuned", "frozen"]
     tuned = result.trials[2]
     tuned_is_best = bool(max((t for t in result.trials[1:]), key=lambda t: t.score).strategy.init)
-    assert "weights of images 0 (60 rows, distance 0." in tuned.proposal.reason
+    assert "weights of images 0 (60 rows, distance 0." in tuned.proposal.why
     with Experience.open(place, weights_mb=1.0) as experience:
         assert {source.name for source in experience.weights} == {"images 0", "images 1"}
         assert experience.history(result.task, "log_loss")[2].strategy == tuned.strategy
-        assert not any("images 0" in reason for reason in experience.run(result.run).summary["reasons"].values())
+        reasons = experience.run(result.run).summary["reasons"]
+        assert not any("images 0" in reason for reason in reasons.values())
+        assert reasons["2"] == tuned.proposal.remembered_reason
+        assert reasons["2"].endswith("weights of a similar task")
         removed = experience.forget("images 0")
         assert (removed["tasks"], removed["weights"]) == (1, 2 if tuned_is_best else 1)
         assert experience.remove_run(result.run)["weights"] == (0 if tuned_is_best else 1)
@@ -275,3 +281,30 @@ def test_it_ends_when_enough_models_are_perfect():
     assert result.stop_reason == "5 models reach the best accuracy there is"
     assert len(result.trials) < 15
     assert result.score == 1.0
+
+
+class Counting(AbstractPolicy):
+    """Proposes one more tree each time, and counts how often it was asked."""
+
+    name = "counting"
+    version = "1"
+
+    def __init__(self):
+        self.asked = 0
+
+    def ask(self, contexts, rng):
+        self.asked += 1
+        strategy = Strategy("extra_trees", {**get_learner("extra_trees").space.default(), "trees": 20 + self.asked})
+        return [Proposal(strategy, 0.0, self.name)]
+
+    def tell(self, trials):
+        return {}
+
+
+def test_a_policy_is_not_asked_for_what_will_not_be_tried():
+    signs = np.where(np.arange(120) % 3 == 0, -1.0, 1.0)
+    easy = make_task(signs[:, None], np.where(signs > 0, "yes", "no"), metric="accuracy")
+    policy = Counting()
+    result = search(easy, budget_s=60.0, policy=policy, learners=["extra_trees"], workers=0, folds=HALVES)
+    assert result.stop_reason == "5 models reach the best accuracy there is"
+    assert policy.asked == sum(t.proposal.policy == "counting" for t in result.trials)

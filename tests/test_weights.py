@@ -6,6 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -180,6 +181,16 @@ def test_off_keeps_and_uses_nothing_but_forgets(tmp_path):
     assert not off.sources(task_of(seed=3), LEARNERS).found
     assert off.forget(task=task_of().fingerprint) == 1
     assert os.listdir(tmp_path / "w") == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are others there")
+def test_who_may_not_read_the_experience_may_not_read_the_weights(tmp_path):
+    for mode, expected in ((0o600, 0o700), (0o640, 0o750)):
+        file, folder = tmp_path / f"{mode}.sqlite", tmp_path / f"{mode}.weights"
+        file.touch()
+        file.chmod(mode)
+        Weights(folder, quota_mb=1.0, beside=file).keep(task_of(), STRATEGY, parts_of(), run="r")
+        assert stat.S_IMODE(folder.stat().st_mode) == expected
 
 
 def test_what_was_used_longest_ago_goes_when_room_is_short(tmp_path):

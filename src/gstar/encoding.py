@@ -167,7 +167,7 @@ def _number_transformer(choice: str, numbers: Array, seed: int) -> Any:
             n_quantiles=n_quantiles, output_distribution="normal", subsample=10_000, random_state=seed
         )
         return make_pipeline(impute, bend, StandardScaler())
-    if choice == "spline" and numbers.shape[1] <= MAX_SPLINE_COLUMNS:
+    if choice == "spline" and numbers.shape[1] <= MAX_SPLINE_COLUMNS and len(numbers) > 1:
         bend = SplineTransformer(n_knots=SPLINE_KNOTS, degree=3, knots="quantile", extrapolation="linear")
         return make_pipeline(impute, StandardScaler(), bend, StandardScaler())
     return make_pipeline(impute, StandardScaler())

@@ -232,7 +232,41 @@ def _read_csv(text: io.TextIOWrapper, path: Path) -> tuple[pd.DataFrame, tuple[s
         raise DataError(f"File '{path}' is no regular table: {cause}; mend or quote that line.") from None
     if layout.has_row_names:
         frame = frame.reset_index(names="row_names")
-    return frame, tuple(layout.notes())
+    grouped = _read_grouped(frame, layout.decimal)
+    like = "1.234,50" if layout.decimal == "," else "1,234"
+    note = f"Took {like} for a number with separators of thousands in {shorten(grouped)}."
+    return frame, (*layout.notes(), *([note] if grouped else ()))
+
+
+_GROUPED: Final = {
+    ".": r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?",
+    ",": r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+,\d+",
+}
+"""Decimal sign to how a number with separators of thousands looks; ``1.234`` alone is no such number."""
+
+
+def _read_grouped(frame: pd.DataFrame, decimal: str) -> list[Any]:
+    """Turns the columns in which all is a number, some with separators of thousands, into numbers; returns their names.
+
+    pandas can do so too, but would take dates like 01.02.2020 for such numbers.
+    """
+    plain = rf"[-+]?\d+(?:{re.escape(decimal)}\d+)?"
+    any_number = f"{plain}|{_GROUPED[decimal]}"
+    found = []
+    for j, name in enumerate(frame.columns):
+        values = frame.iloc[:, j].dropna()
+        if values.dtype.kind in "biuf" or not _all_match(values[:_SNIFFED_LINES], any_number):
+            continue
+        values = values.str.strip()
+        if values.str.fullmatch(_GROUPED[decimal]).any() and _all_match(values, any_number):
+            bare = values.str.replace("," if decimal == "." else ".", "").str.replace(decimal, ".")
+            frame.isetitem(j, bare.astype(float).reindex(frame.index))
+            found.append(name)
+    return found
+
+
+def _all_match(values: pd.Series[Any], pattern: str) -> bool:
+    return all(isinstance(value, str) and re.fullmatch(pattern, value.strip()) for value in values)
 
 
 def _exact_floats(pandas_version: str) -> dict[str, Any]:
@@ -270,13 +304,14 @@ class _Layout:
         """Returns the layout whose separator cuts the lines into the most, and most even, fields.
 
         One under which the first line has as many fields as the others comes before one with
-        row names: the commas of ``1,5;x`` are decimal ones.
+        row names, and that before all others: the commas of ``1,5;x`` are decimal ones.
         """
 
-        def rank(layout: _Layout) -> tuple[bool, bool, bool, float, int]:
+        def rank(layout: _Layout) -> tuple[bool, bool, bool, bool, float, int]:
             several = layout.width > 1 or len(layout.header) > 1
             is_tab = prefers_tab and layout.separator == "\t"
-            return several, is_tab, not layout.has_row_names, round(layout.consistency, 1), layout.width
+            extra = layout.width - len(layout.header) - layout.ends_with_separator
+            return several, is_tab, extra <= 1, extra <= 0, round(layout.consistency, 1), layout.width
 
         return max((_Layout(_split(lines, separator), separator) for separator in _SEPARATORS), key=rank)
 
@@ -300,7 +335,7 @@ def _split(lines: list[str], separator: str) -> list[list[str]]:
 
 def _has_decimal_comma(body: list[list[str]]) -> bool:
     fields = [field.strip() for row in body for field in row]
-    comma = any(re.fullmatch(r"[-+]?\d+,\d+", field) for field in fields)
+    comma = any(re.fullmatch(rf"[-+]?\d+,\d+|{_GROUPED[',']}", field) for field in fields)
     return comma and not any(re.fullmatch(r"[-+]?\d*\.\d+", field) for field in fields)
 
 

@@ -16,7 +16,7 @@ from gstar.errors import DataError, UsageError, did_you_mean
 from gstar.files import read_frame, read_with_notes
 from gstar.images import check_size
 from gstar.inputs import Inputs, Table
-from gstar.metric import Metric, TaskKind, get_metric
+from gstar.metric import METRICS, Metric, TaskKind, get_metric
 from gstar.roles import checked_weights, column_of, groups_of, order_of, weights_of
 from gstar.schema import Schema, fit_columns
 from gstar.series import fit_series
@@ -30,6 +30,7 @@ Array: TypeAlias = np.ndarray
 
 _SAMPLE: Final = 256
 _MAX_LISTED: Final = 10_000
+_MIN_ROWS_TO_WARN: Final = 10
 
 
 def make_task(
@@ -125,9 +126,19 @@ class _Said:
         return [column for column in (self.ordered_by, self.group_by, self.weights) if isinstance(column, str)]
 
 
+def _goal(y: Any, said: _Said, title: str) -> Target:
+    """Returns the target; whole numbers are values, few as they may be, if the metric is one of values."""
+    goal = read_target(y, kind=said.kind, name=title)
+    metric = METRICS.get(said.metric) if isinstance(said.metric, str) else None
+    of_values = metric is not None and metric.kinds == {TaskKind.REGRESSION}
+    if of_values and said.kind is None and goal.classes and all(type(label) in (int, float) for label in goal.classes):
+        return read_target(y, kind=TaskKind.REGRESSION, name=title)
+    return goal
+
+
 def _table_task(raw: RawColumns, y: Any, title: str, said: _Said) -> Task:
     _check_length(y, raw.n_rows)
-    goal = read_target(y, kind=said.kind, name=title)
+    goal = _goal(y, said, title)
     given = weights_of(raw, said.weights)
     if len(goal.rows) < raw.n_rows:
         raw = raw.take(goal.rows)
@@ -155,7 +166,7 @@ def _rows_task(rows: Rows, y: Any, said: _Said, title: str = "the target") -> Ta
     if y is None:
         raise UsageError("Expected the target of each row in y, got none.")
     _check_length(y, len(rows.inputs))
-    goal = read_target(y, kind=said.kind, name=title)
+    goal = _goal(y, said, title)
     return Task(
         name=said.name,
         kind=goal.kind,
@@ -174,7 +185,7 @@ def _series_task(raw: RawColumns, labels: Any, target: str, schema: ArraySchema,
     rows, ends = fit_series(raw, schema, labels=labels, title=target, ignored=said.columns)
     rows = replace(rows, notes=(*raw.notes, *rows.notes))
     task = _rows_task(rows, rows.target, replace(said, weights=weights_of(ends, said.weights)), f"column {target!r}")
-    kept = read_target(rows.target, kind=said.kind).rows
+    kept = _goal(rows.target, said, f"column {target!r}").rows
     order = None if said.ordered_by is None else order_of(ends, said.ordered_by)[0][kept]
     groups = None if said.group_by is None else groups_of(ends, said.group_by)[kept]
     return replace(task, order=order, groups=groups)
@@ -247,7 +258,9 @@ def _infinity_notes(raw: RawColumns) -> list[str]:
 
 
 def _copy_notes(schema: Schema, table: Table, goal: Target) -> list[str]:
-    """Warns of features that tell the target exactly."""
+    """Warns of features that tell the target exactly, unless so few rows may agree by chance."""
+    if len(table) < _MIN_ROWS_TO_WARN:
+        return []
     names = {kind: [c.name for c in schema.columns if c.kind == kind] for kind in ("number", "category")}
     found = [names["number"][j] for j in _copies(table.numbers, goal)]
     found += [names["category"][j] for j in _copies(table.codes, goal)]

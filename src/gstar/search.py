@@ -225,11 +225,11 @@ class _Desk:
         stop_reason = ""
         while True:
             while not stop_reason and self.room():
+                if stop_reason := self.nothing_to_gain():
+                    break
                 proposal = chooser.ask([self.context(features)], rng)[0]
                 if proposal is None:
                     stop_reason = "the policy sees nothing more to gain"
-                elif reason := self.nothing_to_gain():
-                    stop_reason = reason
                 else:
                     self.start(proposal, self.executor)
             if not self.running:
@@ -326,7 +326,7 @@ class _Desk:
         self.experience.weights.used(source)
         how = "kept as they are" if proposal.strategy.init["body"] == "frozen" else "trained on"
         text = f"weights of {source.name} ({source.rows} rows, distance {apart:.2f}), {how}"
-        return replace(proposal, reason=f"{proposal.reason}; {text}" if proposal.reason else text), source.path
+        return replace(proposal, source=text), source.path
 
     def wait(self) -> list[Trial]:
         """Waits for news; returns the trials that ended, a whole generation if runs must repeat."""
@@ -455,7 +455,7 @@ class _Desk:
             status = "interrupted" if self.interrupted else "completed"
             summary = {
                 "weights": {str(k): v for k, v in result.weights.items()},
-                "reasons": {str(t.number): _unnamed(t.proposal.reason) for t in result.trials if t.proposal.reason},
+                "reasons": {str(t.number): why for t in result.trials if (why := t.proposal.remembered_reason)},
                 "stop_reason": result.stop_reason,
             }
             self.remember(
@@ -566,9 +566,3 @@ def _with_metric_that_is_defined(task: Task, folds: Folds, seed: int) -> Task:
         return task
     note = f"{task.metric.name} is not defined on so few rows; models are chosen by log_loss."
     return replace(task, metric=METRICS["log_loss"], notes=(*task.notes, note))
-
-
-def _unnamed(reason: str) -> str:
-    """Returns a reason without the name of another task, which may be forgotten one day."""
-    before, named, _ = reason.partition("weights of ")
-    return f"{before}weights of a similar task" if named else reason

@@ -8,6 +8,7 @@ ones and at least 5 rows for each on average, values otherwise.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -78,10 +79,19 @@ def read_target(y: Any, *, kind: TaskKind | str | None = None, name: str = "the 
         return Target(TaskKind.REGRESSION, rows, values, (), tuple(notes))
     if found == TaskKind.BINARY and len(labels) != 2:
         raise UsageError(f"Expected 2 classes for a binary task, got {len(labels)}: {shorten(labels)}.")
+    if alike := _alike(labels):
+        notes.append(f"Classes that differ in case or spaces only are taken for different ones: {shorten(alike)}.")
     counts = np.bincount(codes)
     if single := [label for label, count in zip(labels, counts, strict=True) if count == 1]:
         notes.append(f"Classes with one row cannot be validated: {shorten(single)}.")
     return Target(TaskKind(found), rows, codes, tuple(labels), tuple(notes))
+
+
+def _alike(labels: Sequence[Any]) -> list[Any]:
+    """Returns the labels that are the same as another one but for case and spaces around."""
+    bare = [label.strip().casefold() if isinstance(label, str) else label for label in labels]
+    counts = Counter(bare)
+    return [label for label, key in zip(labels, bare, strict=True) if counts[key] > 1]
 
 
 def _checked_kind(kind: TaskKind | str | None) -> str | None:

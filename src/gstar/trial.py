@@ -38,7 +38,9 @@ class Proposal:
         predicted_score: On the policy's own normalised scale, NaN if it predicts none.
         predicted_deviation: Its standard deviation on the same scale, NaN if none.
         predicted_cost_s: Seconds on this machine, NaN if it predicts none.
-        reason: Why, in one sentence for the user.
+        reason: Why, in one sentence for the user; it may be remembered, so it names no other task.
+        source: Whose weights it begins with, for the user: that names another task, which may be forgotten one day,
+            so it is shown and never remembered.
     """
 
     strategy: Strategy
@@ -49,6 +51,17 @@ class Proposal:
     predicted_deviation: float = float("nan")
     predicted_cost_s: float = float("nan")
     reason: str = ""
+    source: str = ""
+
+    @property
+    def why(self) -> str:
+        """Why it was tried and what it begins with, or at least by which policy."""
+        return "; ".join(filter(None, (self.reason, self.source))) or self.policy
+
+    @property
+    def remembered_reason(self) -> str:
+        """Why it was tried, without the name of another task."""
+        return "; ".join(filter(None, (self.reason, "weights of a similar task" if self.source else "")))
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ import itertools
 import json
 import os
 import re
+import stat
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -140,10 +141,14 @@ class Weights:
         folder: The folder; it is made when there is something to keep.
         quota_mb: MiB for all files together; 0: nothing is kept or used, but it can be forgotten and checked.
         writable: Whether it may be changed.
+        beside: The file of experience that it belongs to: who may not read that may not read the folder either.
     """
 
-    def __init__(self, folder: Path, *, quota_mb: float = 0.0, writable: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, quota_mb: float = 0.0, writable: bool = True, beside: Path | None = None
+    ) -> None:
         self.folder = folder
+        self.beside = beside
         self.quota_mb = quota_mb
         self.writable = writable
 
@@ -217,7 +222,7 @@ class Weights:
             return None
         path = self.folder / f"{hashlib.sha256(content).hexdigest()}.safetensors"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(_folder_mode(self.beside), parents=True, exist_ok=True)
             _write(path, content)
             same = [s for s in self if (s.task, s.strategy.learner) == (task.fingerprint, strategy.learner)]
             for source in same:
@@ -392,6 +397,14 @@ def _tensors(content: bytes, path: Path) -> dict[str, Array]:
         return dict(load(content))
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise UntrustedFileError(f"{path} is no whole safetensors file ({error!r:.120}).") from error
+
+
+def _folder_mode(file: Path | None) -> int:
+    """Returns the permissions of a folder that whoever may read or write a file may list or change; all without one."""
+    if file is None or not file.exists():
+        return 0o777
+    mode = stat.S_IMODE(file.stat().st_mode)
+    return mode | (mode & 0o444) >> 2
 
 
 def _write(path: Path, content: bytes) -> None:

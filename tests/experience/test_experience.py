@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import sys
 import warnings
 from pathlib import Path
@@ -256,6 +257,14 @@ def test_merge_says_what_is_wrong_with_the_other(place: Path, tmp_path: Path):
             experience.merge(tmp_path / "none.db")
         with pytest.raises(UsageError, match="is this one"):
             experience.merge(place)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are others there")
+def test_a_private_experience_has_a_private_backup(place: Path, tmp_path: Path):
+    with Experience.open(place) as experience:
+        place.chmod(0o600)
+        experience.backup(tmp_path / "copy.db")
+    assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
 
 
 def test_backup_is_whole_and_never_overwrites(place: Path, tmp_path: Path):

@@ -176,5 +176,5 @@ def _describe(event: Event, *, verbose: bool = False) -> str:
     what = trial.strategy.describe() if verbose else trial.strategy.learner
     status = trial.status.value.replace("_", " ")
     score = f"{event.metric} {number(published(event.metric, trial.score))}" if trial.completed else status
-    why = f"  {trial.error or trial.proposal.reason}" if verbose or not trial.completed else ""
+    why = f"  {trial.error or trial.proposal.why}" if verbose or not trial.completed else ""
     return clean(f"{what}  {score}  {duration(trial.cost_s)}{why}", 0 if verbose else 100)

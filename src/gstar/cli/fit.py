@@ -193,7 +193,7 @@ def _report(result: SearchResult, task: Task, path: Path, *, budget_s: float | N
                 t.strategy.learner,
                 number(None if t.score is None else result.metric.published(t.score)),
                 duration(t.cost_s),
-                t.proposal.reason or t.proposal.policy,
+                t.proposal.why,
             )
             for t in members
         ),
@@ -277,7 +277,7 @@ def trial_json(trial: Trial, published: Any, weight: float | None = None) -> dic
         "weight": weight,
         "seconds": trial.cost_s,
         "memory_mb": trial.memory_mb,
-        "reason": trial.proposal.reason,
+        "reason": trial.proposal.why,
         "error": trial.error,
         "strategy": trial.strategy.to_json(),
     }

@@ -58,10 +58,7 @@ def failures_of(result: SearchResult) -> pd.DataFrame:
 def why_of(result: SearchResult) -> list[str]:
     """Returns one line per model of the ensemble, heaviest first, then why the search ended, then its notes."""
     chosen = sorted((t for t in result.trials if t.number in result.weights), key=lambda t: -result.weights[t.number])
-    lines = [
-        f"{result.weights[t.number]:.0%} {t.strategy.describe()}: {t.proposal.reason or t.proposal.policy}"
-        for t in chosen
-    ]
+    lines = [f"{result.weights[t.number]:.0%} {t.strategy.describe()}: {t.proposal.why}" for t in chosen]
     return [*lines, f"The search ended: {result.stop_reason}.", *result.notes]
 
 

@@ -330,7 +330,8 @@ class Experience:
 def _weights_beside(store: Store, room_mb: float) -> Weights | None:
     if store.path is None:
         return None
-    return Weights(store.path.with_name(store.path.name + WEIGHTS_SUFFIX), quota_mb=room_mb, writable=store.writable)
+    folder = store.path.with_name(store.path.name + WEIGHTS_SUFFIX)
+    return Weights(folder, quota_mb=room_mb, writable=store.writable, beside=store.path)
 
 
 def _shipped_file(counts: bool | None) -> Path | None:

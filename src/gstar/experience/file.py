@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -195,7 +196,7 @@ def quick_check(connection: sa.Connection, path: Path) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copies a file that may be in use, whole or not at all.
+    """Copies a file that may be in use, whole or not at all; nobody may read the copy who may not read the file.
 
     Raises:
         StorageError: If the target exists.
@@ -206,6 +207,7 @@ def copy(source: Path, target: Path) -> None:
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}.new")
     with contextlib.closing(connect(source, read_only=True)) as old:
         try:
+            draft.touch(stat.S_IMODE(source.stat().st_mode) | stat.S_IWUSR)  # a private file has a private copy
             with contextlib.closing(sqlite3.connect(draft)) as new:
                 old.backup(new)
             _link(draft, target)

@@ -194,10 +194,11 @@ class LearnerContract:
         state = self.train(learner, TaskKind.REGRESSION, rows, np.full(N_ROWS, 4.0))
         np.testing.assert_allclose(learner.predict(state, rows), 4.0, atol=1e-3)
 
-    def test_few_rows_train(self, learner: AbstractLearner, kind: TaskKind, form: str) -> None:
-        rows = TOYS[form](10)
+    @pytest.mark.parametrize("n_rows", [1, 2, 10])
+    def test_few_rows_train(self, learner: AbstractLearner, kind: TaskKind, form: str, n_rows: int) -> None:
+        rows = TOYS[form](n_rows)
         state = self.train(learner, kind, rows, toy_target(rows, kind))
-        self.check(learner.predict(state, rows), 10, N_CLASSES[kind])
+        self.check(learner.predict(state, rows), n_rows, N_CLASSES[kind])
 
     def test_weights_are_taken(self, learner: AbstractLearner, kind: TaskKind, form: str) -> None:
         rows = TOYS[form]()
