@@ -161,13 +161,15 @@ def _number_transformer(choice: str, numbers: Array, seed: int) -> Any:
     if choice == "none":
         return None
     impute = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    if len(numbers) < 2:  # of one row there are no quantiles
+        return make_pipeline(impute, StandardScaler())
     if choice == "quantile":
-        n_quantiles = max(2, min(256, len(numbers)))
+        n_quantiles = min(256, len(numbers))
         bend = QuantileTransformer(
             n_quantiles=n_quantiles, output_distribution="normal", subsample=10_000, random_state=seed
         )
         return make_pipeline(impute, bend, StandardScaler())
-    if choice == "spline" and numbers.shape[1] <= MAX_SPLINE_COLUMNS and len(numbers) > 1:
+    if choice == "spline" and numbers.shape[1] <= MAX_SPLINE_COLUMNS:
         bend = SplineTransformer(n_knots=SPLINE_KNOTS, degree=3, knots="quantile", extrapolation="linear")
         return make_pipeline(impute, StandardScaler(), bend, StandardScaler())
     return make_pipeline(impute, StandardScaler())

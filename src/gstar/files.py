@@ -260,7 +260,7 @@ def _read_grouped(frame: pd.DataFrame, decimal: str) -> list[Any]:
         values = values.str.strip()
         if values.str.fullmatch(_GROUPED[decimal]).any() and _all_match(values, any_number):
             bare = values.str.replace("," if decimal == "." else ".", "").str.replace(decimal, ".")
-            frame.isetitem(j, bare.astype(float).reindex(frame.index))
+            frame.isetitem(j, bare.astype(float).reindex(frame.index).to_numpy())
             found.append(name)
     return found
 
