@@ -29,7 +29,7 @@ from gstar.search import search
 from gstar.task import Task
 
 AFTER = (1, 3, 5, 10)
-MOST_ROWS = 3000
+MOST_ROWS = 1500
 SEED = 0
 
 

@@ -31,9 +31,9 @@ def test_seconds_run_out_and_are_never_negative():
 
 
 def test_a_longer_search_keeps_more_time_for_the_ensemble_within_bounds():
-    assert Budget(0, 10, None).reserve_s == pytest.approx(0.4)
-    assert Budget(0, 60, None).reserve_s == pytest.approx(0.9)
-    assert Budget(0, 3600, None).reserve_s == pytest.approx(1.3)
+    assert Budget(0, 10, None).reserve_s == pytest.approx(0.45)
+    assert Budget(0, 60, None).reserve_s == pytest.approx(1.2)
+    assert Budget(0, 3600, None).reserve_s == pytest.approx(2.3)
 
 
 def test_only_a_budget_in_trials_repeats():

@@ -68,6 +68,24 @@ def test_the_ensemble_is_not_worse_than_its_best_model_by_much(task):
     assert set(result.model.predict(np.zeros((2, 4)))) <= {"yes", "no"}
 
 
+def test_models_that_will_not_be_combined_are_removed_on_the_way(task):
+    kept = []
+
+    class Looker(Recorder):
+        def notify(self, event):
+            super().notify(event)
+            if event.kind == "ensembling":
+                trials = [e.trial for e in self.events if e.trial is not None]
+                kept.extend(t for t in trials if Path(str(t.extra["folder"])).exists())
+
+    given = {"trials": 9, "learners": QUICK, "policy": "random", "folds": HALVES}
+    result = search(task, budget_s=None, workers=0, listener=Looker(), **given)
+    best = {n: sorted((t.score for t in result.trials if t.strategy.learner == n), reverse=True)[:2] for n in QUICK}
+    assert all(t.score in best[t.strategy.learner] for t in kept if t.number < 8), "the last generation is still there"
+    assert set(result.weights) <= {t.number for t in kept}
+    assert len(kept) < len(result.trials)
+
+
 def test_every_evil_learner_ends_in_a_trial_and_the_baseline_is_left(task):
     learners = [learner() for learner in (evil.Segfaulter, evil.Raiser, evil.Exiter, evil.Diverger)]
     result = search(task, budget_s=None, trials=4, learners=learners, workers=2, policy="random")

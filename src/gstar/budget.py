@@ -42,7 +42,7 @@ class Budget:
     @property
     def reserve_s(self) -> float:
         """Seconds kept back for the ensemble: a longer search leaves more models to choose from."""
-        return 0.3 + min(1.0, 0.01 * (self.seconds or 0.0))
+        return 0.3 + min(2.0, 0.015 * (self.seconds or 0.0))
 
     @property
     def left_s(self) -> float | None:

@@ -10,6 +10,7 @@ workers or on the clock, so that the result repeats bit for bit.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, wait
@@ -332,6 +333,7 @@ class _Desk:
         """Waits for news; returns the trials that ended, a whole generation if runs must repeat."""
         enough = ALL_COMPLETED if self.budget.repeats else FIRST_COMPLETED
         self.write()
+        self.discard()
         while True:
             left_s = self.budget.left_s
             pause_s = 0.5 if left_s is None else max(0.01, min(0.5, left_s))
@@ -368,6 +370,19 @@ class _Desk:
         if trials:
             self.remember(lambda: self.experience.append(trials))
 
+    def completed(self) -> list[Trial]:
+        """Returns the completed trials, best first."""
+        return sorted((t for t in self.trials if t.completed), key=lambda t: -(t.score or 0.0))
+
+    def discard(self) -> None:
+        """Removes models that will not be combined whatever comes: thousands of files would cost time in the end."""
+        completed = self.completed()
+        kept = (*worth_combining(completed), self.best_network(completed))
+        for trial in self.trials:
+            folder = Path(str(trial.extra["folder"]))
+            if trial not in kept and folder.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
     def stop_running(self) -> None:
         """Ends what still runs; its trials are kept as cut short by the budget."""
         if isinstance(self.executor, ProcessExecutor):
@@ -398,7 +413,7 @@ class _Desk:
     def finish(self, stop_reason: str) -> SearchResult:
         """Combines the completed trials into a model."""
         self.write()
-        completed = sorted((t for t in self.trials if t.completed), key=lambda t: -(t.score or 0.0))
+        completed = self.completed()
         if not completed:
             self.remember_failure()
             causes = "; ".join(sorted({f"{t.strategy.learner}: {t.error}" for t in self.trials if t.error}))
@@ -464,13 +479,15 @@ class _Desk:
                 )
             )
 
+    def best_network(self, completed: Sequence[Trial]) -> Trial | None:
+        """Returns the best trial of a learner that can begin with the weights of another, if there is one."""
+        having = {name for name, learner in self.learners.items() if learner.handles_initial}
+        return next((trial for trial in completed if trial.strategy.learner in having), None)
+
     def keep_weights(self, completed: Sequence[Trial]) -> None:
         """Keeps the weights of the best network, for tasks to come; of the first fold, as one is enough."""
-        having = {name for name, learner in self.learners.items() if learner.handles_initial}
-        networks = [t for t in completed if t.strategy.learner in having]
-        weights = self.experience.weights
-        if self.run_id and weights is not None and networks:
-            best = networks[0]
+        best, weights = self.best_network(completed), self.experience.weights
+        if self.run_id and weights is not None and best is not None:
             parts = saved_parts(Path(str(best.extra["folder"])), 0)
             origin = Path(str(best.extra["initial"])) if best.strategy.init else None
             self.remember(lambda: weights.keep(self.task, best.strategy, parts, run=self.run_id, origin=origin))
