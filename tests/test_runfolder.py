@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 
@@ -38,3 +39,12 @@ def test_a_temporary_folder_that_cannot_be_written_is_named(tmp_path, monkeypatc
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     with pytest.raises(StorageError, match="TMPDIR"), run_folder():
         pass
+
+
+def test_a_temporary_folder_that_is_full_is_named_and_emptied(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(StorageError, match="no space left .* TMPDIR"), run_folder():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(PermissionError), run_folder():
+        raise PermissionError(errno.EACCES, "another error stays what it is")
+    assert not list(tmp_path.iterdir())

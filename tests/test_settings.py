@@ -122,7 +122,7 @@ def test_a_settings_file_that_is_a_folder(place):
 def test_a_misspelt_variable_is_said_and_an_unrelated_one_is_not(place):
     folder, environ = place
     settle(environ=environ | {"GSTAR_SOMEWHERE_ELSE": "1", "GSTAR_SHIPPED": "off"}, folder=folder)
-    with pytest.raises(UsageError, match=r"No setting 'GSTAR_BUGDET' .* Did you mean 'BUDGET'\?"):
+    with pytest.raises(UsageError, match=r"No setting 'GSTAR_BUGDET' .* Did you mean 'GSTAR_BUDGET'\?"):
         settle(environ=environ | {"GSTAR_BUGDET": "5m"}, folder=folder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -16,10 +17,20 @@ from gstar.errors import StorageError
 
 @contextlib.contextmanager
 def run_folder() -> Iterator[Path]:
-    """Yields a folder that is gone afterwards, and sweeps those of processes that were killed."""
+    """Yields a folder that is gone afterwards, and sweeps those of processes that were killed.
+
+    Raises:
+        StorageError: If none can be made, or what is written to it finds no room.
+    """
     folder = own_folder()
     try:
         yield folder
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise StorageError(
+            f"There is no space left in the temporary folder {folder.parent}. Free some, or set TMPDIR to one with room."
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

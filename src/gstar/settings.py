@@ -239,7 +239,8 @@ def _of_variables(environ: Mapping[str, str]) -> Layer:
         if variable.startswith("GSTAR_") and variable not in known:
             near = did_you_mean(variable.removeprefix("GSTAR_"), [name.removeprefix("GSTAR_") for name in known])
             if near:
-                raise UsageError(f"No setting {variable!r} among the environment variables.{near}")
+                whole = near.replace("'", "'GSTAR_", 1)
+                raise UsageError(f"No setting {variable!r} among the environment variables.{whole}")
     return {name: (environ[variable], variable) for variable, name in names.items() if environ.get(variable)}
 
 
