@@ -140,6 +140,15 @@ def test_rows_without_a_target_are_dropped_and_told():
     assert any("2" in note and "target" in note.lower() for note in task.notes)
 
 
+def test_a_gap_in_a_file_does_not_change_the_labels(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "".join(f"{i % 7},{i % 2 if i else ''}\n" for i in range(21)))
+    task = make_task(path, target="y")
+    assert [(label, type(label)) for label in task.classes] == [(0, int), (1, int)]
+    path.write_text("a,y\n" + "".join(f"{i % 7},{i / 4 if i else ''}\n" for i in range(21)))
+    assert make_task(path, target="y").kind is TaskKind.REGRESSION
+
+
 def test_infinities_become_missing_and_are_told():
     age = list(COLUMNS["age"])
     age[2] = np.inf

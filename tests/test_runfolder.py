@@ -43,7 +43,7 @@ def test_a_temporary_folder_that_cannot_be_written_is_named(tmp_path, monkeypatc
 
 def test_a_temporary_folder_that_is_full_is_named_and_emptied(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with pytest.raises(StorageError, match="no space left .* TMPDIR"), run_folder():
+    with pytest.raises(StorageError, match=r"no space left .* TMPDIR"), run_folder():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with pytest.raises(PermissionError), run_folder():
         raise PermissionError(errno.EACCES, "another error stays what it is")

@@ -101,6 +101,7 @@ def make_task(
     _check_names(raw, y, target, roles)
     if target is not None:
         y = column_of(X, raw, target)
+        y = _whole_again(y) if is_path else y
         raw = raw if sequence_id is not None else raw.without(target)
     if sequence_id is None:
         return _table_task(raw, y, "the target" if target is None else f"column {target!r}", said)
@@ -124,6 +125,14 @@ class _Said:
     def columns(self) -> list[str]:
         """The columns that play a part."""
         return [column for column in (self.ordered_by, self.group_by, self.weights) if isinstance(column, str)]
+
+
+def _whole_again(column: Any) -> Any:
+    """Returns whole numbers of a file as such: a gap had made them floats, and classes 0 and 1 to 0.0 and 1.0."""
+    has_gaps = column.dtype.kind == "f" and column.isna().any()
+    present = column.dropna()
+    fits = has_gaps and bool(np.isfinite(present).all()) and bool((present.abs() < 2**53).all())
+    return column.astype("Int64") if fits and bool((present == present.round()).all()) else column
 
 
 def _goal(y: Any, said: _Said, title: str) -> Target:

@@ -29,7 +29,7 @@ def run_folder() -> Iterator[Path]:
         if error.errno != errno.ENOSPC:
             raise
         raise StorageError(
-            f"There is no space left in the temporary folder {folder.parent}. Free some, or set TMPDIR to one with room."
+            f"There is no space left in the temporary folder {folder.parent}: set TMPDIR to one with room."
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)

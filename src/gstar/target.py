@@ -23,6 +23,7 @@ Array: TypeAlias = np.ndarray
 
 MAX_INTEGER_CLASSES: Final = 20
 MIN_ROWS_PER_INTEGER_CLASS: Final = 5
+MAX_VALUE: Final = 1e100
 _SHOWN: Final = 5
 
 
@@ -71,11 +72,16 @@ def read_target(y: Any, *, kind: TaskKind | str | None = None, name: str = "the 
     labels, codes = _classes(cells)
     if len(labels) < 2:
         raise DataError(f"Expected {name} to vary, but it has only one class or value, {labels[0]!r}, in all rows.")
-    found = wanted or _infer(labels, len(cells), name)
+    found = wanted or ("classification" if _is_category(y) else _infer(labels, len(cells), name))
     if found == "classification":
         found = "binary" if len(labels) == 2 else "multiclass"
     if found == TaskKind.REGRESSION:
         values = _as_values(cells, labels, codes, rows, name)
+        if (largest := np.abs(values).max()) > MAX_VALUE:
+            raise DataError(
+                f"Expected numbers up to {MAX_VALUE:g} in {name}, got {largest:g}, whose square is too large; "
+                "divide them by a power of ten."
+            )
         return Target(TaskKind.REGRESSION, rows, values, (), tuple(notes))
     if found == TaskKind.BINARY and len(labels) != 2:
         raise UsageError(f"Expected 2 classes for a binary task, got {len(labels)}: {shorten(labels)}.")
@@ -123,6 +129,13 @@ def _cells(y: Any, name: str) -> tuple[Array, Array]:
     cells = series.to_numpy(dtype=object)
     present &= np.array([not (isinstance(c, str) and not c.strip()) for c in cells], bool)
     return _narrowed(cells, present, name), present
+
+
+def _is_category(y: Any) -> bool:
+    """Tells whether the user's own type says that the target holds categories."""
+    import pandas as pd
+
+    return isinstance(getattr(y, "dtype", None), pd.CategoricalDtype)
 
 
 def _series(y: Any, name: str) -> Any:
