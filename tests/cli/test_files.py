@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from gstar.cli.files import check_model_output, check_output, writing
+from gstar.cli.files import check_model_output, check_output, check_text_output, writing
 from gstar.errors import StorageError, UsageError
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -106,3 +106,23 @@ def test_stdout_that_cannot_be_set_up_is_used_as_it_is(monkeypatch):
     with writing(None) as stream:
         stream.write("1")
     assert plain.text == "1"
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04rest of a model", b"SQLite format 3\x00rest of an experience"])
+def test_a_text_replaces_no_model_and_no_experience(tmp_path, content):
+    path = tmp_path / "kept"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="would be lost"):
+        check_text_output(str(path))
+    assert path.read_bytes() == content
+
+
+def test_a_text_replaces_an_older_one_but_no_input(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n")
+    check_text_output(str(path))
+    check_text_output(str(path), str(tmp_path / "other.csv"))
+    check_text_output("-", str(path))
+    check_text_output(None)
+    with pytest.raises(UsageError, match="would be lost"):
+        check_text_output(str(path), str(tmp_path / "." / "t.csv"))

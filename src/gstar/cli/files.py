@@ -9,9 +9,12 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from gstar.errors import StorageError, UsageError
+
+_ZIP: Final = b"PK\x03\x04"
+_SQLITE: Final = b"SQLite format 3\x00"
 
 
 def check_output(path: Path) -> None:
@@ -44,6 +47,33 @@ def check_model_output(path: Path) -> None:
     check_output(path)
     if path.exists() and path.stat().st_size and not _is_archive(path):
         raise UsageError(f"{path} exists and is no model; it would be lost. Choose another name for --out.")
+
+
+def check_text_output(out: str | None, *inputs: str) -> None:
+    """Makes sure that a text can be written, and that neither an input nor a model or an experience is replaced by it.
+
+    Args:
+        out: Where it goes; nothing is checked if that is None or ``-``, stdout.
+        inputs: Files and folders that it is made of.
+
+    Raises:
+        StorageError: If it cannot be.
+        UsageError: If something that would be lost lies there.
+    """
+    if out is None or out == "-":
+        return
+    path = Path(out)
+    check_output(path)
+    if not path.exists():
+        return
+    is_input = any(os.path.samefile(path, given) for given in inputs if os.path.exists(given))
+    if is_input or _head(path).startswith((_ZIP, _SQLITE)):
+        raise UsageError(f"{path} exists and would be lost. Choose another name for --out.")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE))
 
 
 def _is_archive(path: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gstar.cli import options
-from gstar.cli.files import check_output, writing
+from gstar.cli.files import check_text_output, writing
 from gstar.cli.screen import say, show_facts, show_json
 from gstar.cli.text import csv_cell, json_value, number
 from gstar.errors import UsageError
@@ -39,8 +39,7 @@ def predict(
 
     Example: gstar predict churn.gstar new.csv --out scored.csv
     """
-    if out is not None and out != "-":
-        check_output(Path(out))
+    check_text_output(out, model, data)
     loaded = _load(model, force=force)
     names, rows = _predictions(loaded, data)
     with writing(out) as stream:

@@ -6,13 +6,12 @@ import csv
 import datetime
 import json as json_format
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from gstar.cli import options
-from gstar.cli.files import check_output, writing
+from gstar.cli.files import check_text_output, writing
 from gstar.cli.fit import trial_json
 from gstar.cli.screen import say, show, show_facts, show_json, show_table
 from gstar.cli.text import clean, csv_cell, duration, json_value, number, published
@@ -141,8 +140,7 @@ def export(
     debug: options.Debug = False,
 ) -> None:
     """Writes all trials of all runs, one a line, as JSON lines or CSV."""
-    if out is not None and out != "-":
-        check_output(Path(out))
+    check_text_output(out)
     chosen = form or ("csv" if out is not None and out.lower().endswith(".csv") else "jsonl")
     with options.opened(options.given(experience=experience), writes=False) as remembered, writing(out) as stream:
         rows = _rows(remembered, run)
