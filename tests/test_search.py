@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gstar.budget import Budget
 from gstar.errors import NoModelError, StorageError, UsageError
 from gstar.experience import Experience
 from gstar.learner import get_learner
@@ -98,6 +99,12 @@ def test_a_learner_that_ignores_its_deadline_is_killed_when_the_budget_is_over(t
     result = search(task, budget_s=3.0, learners=[evil.Sleeper()], workers=1, policy="random")
     assert {t.status for t in result.trials[1:]} == {Status.OUT_OF_TIME}
     assert [m.strategy.learner for m in result.model.members] == ["constant"]
+
+
+def test_the_baseline_is_never_cut_short(task, monkeypatch):
+    monkeypatch.setattr(Budget, "allowance_s", lambda self, seconds: 1e-9)
+    result = search(task, budget_s=0.5, learners=QUICK, workers=1, folds=HALVES)
+    assert result.trials[0].completed
 
 
 def test_an_interrupt_keeps_the_best_model_so_far(task):

@@ -300,7 +300,8 @@ class _Desk:
         proposal, initial = self.with_source(proposal)
         number = len(self.trials) + len(self.running)
         left_s = self.budget.left_s
-        allowed_s = None if left_s is None else self.budget.allowance_s(proposal.predicted_cost_s)
+        is_baseline = executor is self.here  # it is never cut short: a late model is better than none
+        allowed_s = None if left_s is None or is_baseline else self.budget.allowance_s(proposal.predicted_cost_s)
         hard_s = TRIAL_LIMIT_S if allowed_s is None or left_s is None else min(1.25 * allowed_s + 1.0, left_s + 0.2)
         started = start_inner(
             executor,

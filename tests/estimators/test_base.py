@@ -361,3 +361,10 @@ def test_an_interrupted_fit_keeps_the_best_and_says_so(monkeypatch):
         model = GstarClassifier(**QUICK, random_state=0).fit(*frame())
     assert model.result_.interrupted
     assert set(model.predict(frame()[0])) == {"yes", "no"}
+
+
+def test_a_budget_that_makes_no_sense_leaves_nothing_behind(tmp_path):
+    place = tmp_path / "experience.sqlite"
+    with pytest.raises(UsageError, match="duration"):
+        GstarClassifier(budget_s=-1, experience=str(place)).fit([[0.0], [1.0], [2.0], [3.0]], list("abab"))
+    assert not place.exists()

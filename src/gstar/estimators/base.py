@@ -124,10 +124,11 @@ class AbstractGstar(BaseEstimator):  # type: ignore[misc]
             raise DataError("Expected at least two classes with a positive weight, got one class.")
         folds = None if self.cv is None else _folds_of(self.cv, X, y, groups, task)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        budget_s = None if self.trials is not None else read_duration_s(self.budget_s)
         with opened(self.experience) as experience:
             result = search(
                 task,
-                budget_s=None if self.trials is not None else read_duration_s(self.budget_s),
+                budget_s=budget_s,
                 trials=self.trials,
                 policy=self.policy,
                 experience=experience,
