@@ -28,6 +28,7 @@ LAYERS = (
     "contexts",
     "learned worlds",
     "experience policies model",
+    "journal",
     "search collect advice evaluation doctor testing plots",
     "metatraining branching",
     "estimators",

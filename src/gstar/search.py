@@ -12,22 +12,23 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 import numpy as np
 import psutil
 
 from gstar.budget import Budget, fold_plan
 from gstar.combining import combine, saved_parts, worth_combining
-from gstar.errors import NoModelError, StorageError, UsageError
+from gstar.errors import NoModelError, UsageError
 from gstar.events import Event, Listener
 from gstar.executors import Limits, ProcessExecutor, SerialExecutor
 from gstar.experience import Experience
 from gstar.inner import Folds, Started, end_inner, fidelity_name, share, start_inner
+from gstar.journal import Journal
 from gstar.learner import AbstractLearner, available_learners, register_learner
 from gstar.machine import cores, memory_limit_mb
 from gstar.metafeatures import compute
@@ -43,7 +44,6 @@ from gstar.validation import plan_folds
 from gstar.weights import Sources
 
 Array: TypeAlias = np.ndarray
-T = TypeVar("T")
 
 GENERATION: Final = 4
 """Proposals that are made together when the budget is a number of trials."""
@@ -178,16 +178,14 @@ class _Desk:
     listener: Listener | None
     trials: list[Trial] = field(default_factory=list)
     running: list[Started] = field(default_factory=list)
-    unwritten: list[Trial] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    run_id: str = ""
     sources: Sources = field(default_factory=Sources)
     interrupted: bool = False
-    remembers: bool = True
+    journal: Journal = field(init=False)
     valid_target: Array = field(init=False)
     valid_weights: Array | None = field(init=False)
 
     def __post_init__(self) -> None:
+        self.journal = Journal(self.experience, self.task)
         rows = np.concatenate([valid for _, valid in self.folds])
         self.valid_target = self.task.target[rows]
         self.valid_weights = None if self.task.weights is None else self.task.weights[rows]
@@ -218,7 +216,13 @@ class _Desk:
     def spend(self, policy: str | AbstractPolicy) -> str:
         """Tries what the policy proposes until the budget is spent; returns why it stopped."""
         features = compute(self.task)
-        self.begin_run(features)
+        settings = {
+            "metric": self.task.metric.name,
+            "budget_s": self.budget.seconds,
+            "trials": self.budget.trials,
+            "seed": self.seed,
+        }
+        self.trials = self.journal.begin(features, settings, self.trials)
         if self.experience.weights is not None:
             self.sources = self.experience.weights.sources(self.task, self.learners)
         chooser = self.policy(policy)
@@ -239,20 +243,6 @@ class _Desk:
             if self.budget.left_s == 0:
                 return "the budget is spent"
             chooser.tell(ended)
-
-    def begin_run(self, features: Array) -> None:
-        """Opens the run in experience, with the trials that ended before the task was described."""
-        settings = {
-            "metric": self.task.metric.name,
-            "budget_s": self.budget.seconds,
-            "trials": self.budget.trials,
-            "seed": self.seed,
-        }
-        self.remember(lambda: self.experience.add_task(self.task, features))
-        self.run_id = self.remember(lambda: self.experience.start_run(self.task.fingerprint, settings)) or ""
-        if self.run_id:
-            self.trials = [replace(trial, run=self.run_id) for trial in self.trials]
-            self.remember(lambda: self.experience.append(self.trials))
 
     def policy(self, policy: str | AbstractPolicy) -> AbstractPolicy:
         """Returns a policy that knows what is remembered, unless the user brought his own."""
@@ -333,7 +323,7 @@ class _Desk:
     def wait(self) -> list[Trial]:
         """Waits for news; returns the trials that ended, a whole generation if runs must repeat."""
         enough = ALL_COMPLETED if self.budget.repeats else FIRST_COMPLETED
-        self.write()
+        self.journal.write()
         self.discard()
         while True:
             left_s = self.budget.left_s
@@ -353,23 +343,16 @@ class _Desk:
             self.valid_target,
             folds=len(self.folds),
             valid_weights=self.valid_weights,
-            run=self.run_id,
+            run=self.journal.run,
         )
         self.running.remove(started)
         self.trials.append(trial)
         if trial.extra["no_initial"]:
             self.sources = self.sources.without(Path(str(trial.extra["initial"])).stem)
-            self.notes.append(f"Trial {trial.number} began from scratch: {trial.extra['no_initial']}")
-        if self.run_id:
-            self.unwritten.append(trial)
+            self.journal.notes.append(f"Trial {trial.number} began from scratch: {trial.extra['no_initial']}")
+        self.journal.add(trial)
         self.notify("trial_ended", trial)
         return trial
-
-    def write(self) -> None:
-        """Remembers the trials that ended; workers are busy again by then and need not wait for the disk."""
-        trials, self.unwritten = self.unwritten, []
-        if trials:
-            self.remember(lambda: self.experience.append(trials))
 
     def completed(self) -> list[Trial]:
         """Returns the completed trials, best first."""
@@ -413,10 +396,9 @@ class _Desk:
 
     def finish(self, stop_reason: str) -> SearchResult:
         """Combines the completed trials into a model."""
-        self.write()
         completed = self.completed()
         if not completed:
-            self.remember_failure()
+            self.journal.end("failed", time.monotonic() - self.budget.started)
             causes = "; ".join(sorted({f"{t.strategy.learner}: {t.error}" for t in self.trials if t.error}))
             raise NoModelError(f"No strategy led to a model. {causes}")
         self.notify("ensembling")
@@ -438,7 +420,7 @@ class _Desk:
                 "fidelity": self.fidelity(),
                 "trials": len(self.trials),
                 "seconds": round(seconds, 3),
-                "run": self.run_id,
+                "run": self.journal.run,
                 "seed": self.seed,
             },
         )
@@ -451,12 +433,20 @@ class _Desk:
             self.task.metric,
             stop_reason,
             seconds,
-            self.run_id,
+            self.journal.run,
             self.interrupted,
-            (*self.task.notes, *self.notes),
+            (*self.task.notes, *self.journal.notes),
         )
-        self.remember_end(result)
-        self.keep_weights(completed)
+        self.journal.end(
+            "interrupted" if self.interrupted else "completed",
+            seconds,
+            score=score,
+            weights={str(number): weight for number, weight in chosen.items()},
+            reasons={str(t.number): why for t in result.trials if (why := t.proposal.remembered_reason)},
+            stop_reason=stop_reason,
+        )
+        if network := self.best_network(completed):
+            self.journal.keep_weights(network)
         self.notify("done")
         return result
 
@@ -465,54 +455,10 @@ class _Desk:
         name = fidelity_name(len(self.folds) // self.repeats)
         return name if self.repeats == 1 else f"{name}, {self.repeats} times"
 
-    def remember_end(self, result: SearchResult) -> None:
-        """Closes the run in experience."""
-        if self.run_id:
-            status = "interrupted" if self.interrupted else "completed"
-            summary = {
-                "weights": {str(k): v for k, v in result.weights.items()},
-                "reasons": {str(t.number): why for t in result.trials if (why := t.proposal.remembered_reason)},
-                "stop_reason": result.stop_reason,
-            }
-            self.remember(
-                lambda: self.experience.finish_run(
-                    self.run_id, status=status, score=result.score, seconds=result.seconds, summary=summary
-                )
-            )
-
     def best_network(self, completed: Sequence[Trial]) -> Trial | None:
         """Returns the best trial of a learner that can begin with the weights of another, if there is one."""
         having = {name for name, learner in self.learners.items() if learner.handles_initial}
         return next((trial for trial in completed if trial.strategy.learner in having), None)
-
-    def keep_weights(self, completed: Sequence[Trial]) -> None:
-        """Keeps the weights of the best network, for tasks to come; of the first fold, as one is enough."""
-        best, weights = self.best_network(completed), self.experience.weights
-        if self.run_id and weights is not None and best is not None:
-            parts = saved_parts(Path(str(best.extra["folder"])), 0)
-            origin = Path(str(best.extra["initial"])) if best.strategy.init else None
-            self.remember(lambda: weights.keep(self.task, best.strategy, parts, run=self.run_id, origin=origin))
-
-    def remember_failure(self) -> None:
-        """Closes the run in experience without a model."""
-        if self.run_id:
-            seconds = time.monotonic() - self.budget.started
-            self.remember(
-                lambda: self.experience.finish_run(
-                    self.run_id, status="failed", score=None, seconds=seconds, summary={}
-                )
-            )
-
-    def remember(self, write: Callable[[], T]) -> T | None:
-        """Writes to experience; if that fails, says so once and goes on without."""
-        if not self.remembers:
-            return None
-        try:
-            return write()
-        except (StorageError, UsageError) as error:
-            self.remembers = False
-            self.notes.append(f"This run is not fully remembered: {error}")
-            return None
 
     def notify(self, kind: str, trial: Trial | None = None, message: str = "") -> None:
         """Tells the listener how it stands."""
