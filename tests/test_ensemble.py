@@ -62,6 +62,21 @@ def test_few_rows_mean_the_plain_average_of_the_best():
     assert np.abs(select(predictions, y, RMSE)[:BEST_FEW] - 1 / BEST_FEW).max() < 0.03
 
 
+@pytest.mark.parametrize("is_classified", [False, True])
+def test_a_bad_model_is_among_the_best_few_on_few_rows_only(is_classified):
+    for n, holds in ((100, True), (3000, False)):
+        if is_classified:
+            _, y = classified(n, 1, 3)
+            rng = np.random.default_rng(0)
+            sharp, blunt = (np.eye(3)[y] * share + (1 - share) / 3 for share in (0.9, 0.5))
+            predictions = [0.99 * sharp + 0.01 * rng.dirichlet(np.ones(3), n), sharp, blunt]
+            weights = select(predictions, y, METRICS["log_loss"])
+        else:
+            predictions, y = noisy(n, [0.10, 0.11, 0.4])
+            weights = select(predictions, y, RMSE)
+        assert (weights[2] > 0) == holds
+
+
 def test_the_guard_pays_on_rows_that_were_not_seen():
     """Five equally good models and 20 rows: what a plain selection gains by leaving some out is luck."""
     guarded, plain = [], []
