@@ -15,7 +15,7 @@ from gstar.task import Task
 
 FEW_TRIALS: Final = 6
 """A search should afford about this many trials; folds are given up before that."""
-SAVING_S: Final = 0.2
+SAVING_S: Final = 0.4
 SAVING_SHARE: Final = 0.07
 """Time that a trial is kept from training for, so that it can predict and save before the budget is over."""
 MANY_TRIALS: Final = 40
