@@ -37,14 +37,24 @@ CORNERS = (
     World(0.1, 3.0, 5, 5),
     World(1.0, 1.0, 10, 1),
     World(1.0, 1.0, 500, 5),
+    World(1.0, 1.0, 200, 2),
+    World(1.0, 1.0, 100, 1),
+    World(1.0, 1.0, 1000, 10),
+    World(1.0, 1.0, 50, 50),
+    World(1.0, 1.0, 5, 50),
+    World(0.01, 1.0, 500, 5),
+    World(100.0, 1.0, 20, 5),
+    World(0.01, 1.0, 5, 50),
+    World(0.01, 1.0, 1, 1),
+    World(0.1, 1.0, 50, 50),
 )
-"""The last ones: sigma and tau far apart, one feature, and so many rows that lambda hardly matters."""
+"""Sigma and tau near and far apart, few rows and many, one feature and many, as many as rows, and more."""
 
 
 def run(variant: str, world: World, estimator: str, seed: int) -> dict[str, Any]:
     """One run; its CPU seconds are those of this process alone."""
     begin = time.process_time()
-    found = VARIANTS[variant](world, settings_for(estimator, seed))
+    found = VARIANTS[variant](world, settings_for(estimator, seed, world))
     return found | {"cpu_s": time.process_time() - begin, "variant": variant, "seed": seed, **vars_of(world)}
 
 
@@ -101,7 +111,7 @@ def main() -> None:
                             file.write(json.dumps(row, default=float) + "\n")
                 print(line(variant, world, rows), flush=True)
     if given.variances:
-        for name, row in variances(World(), settings_for("leave_one_out", 0))["variances"].items():
+        for name, row in variances(World(), settings_for("leave_one_out", 0, World()))["variances"].items():
             print(
                 f"{name:16}"
                 + "".join(f"{row[k]:12.3g}" for k in ("start", "start_relative", "optimum", "optimum_relative"))

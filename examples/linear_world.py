@@ -36,13 +36,16 @@ from gstar.world import AbstractWorld, DrawnTasks, Outcomes
 Array: TypeAlias = np.ndarray
 
 LAMBDA: Final = Real(1e-6, 1e6, log=True)
-QUERY_ROWS: Final = 128
-REFERENCE_DESIGNS: Final = 2000
-"""Random designs over which the closed form is averaged."""
+MIRRORED: Final = 2
+"""Trainings of a strategy on a task: with its noise, and with the noise mirrored."""
+MOST_DESIGNS: Final = 2000
+"""Over so many random designs, fewer if they are large, the closed form is averaged."""
 ESTIMATES: Final = 200
 """From so many estimates a variance is computed."""
+TASKS: Final = (16, 512)
+"""The least tasks of an iteration, and about how many coefficients that the rows tell of they have together."""
 MOST_NUMBERS: Final = 50_000
-"""The largest n x d: a task must be drawn and trained on within a millisecond or so."""
+"""The largest n x d: a task must be drawn and trained on within a few milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,10 @@ class World:
 
     @cached_property
     def _eigenvalues(self) -> Array:
-        """``(designs, d)`` eigenvalues of X^T X, by Bartlett's decomposition: the rows of X need not be drawn."""
-        rng, (small, large) = np.random.default_rng(12345), sorted((self.n, self.d))
-        factor = np.tril(rng.standard_normal((REFERENCE_DESIGNS, small, small)), -1)
-        factor[:, range(small), range(small)] = np.sqrt(rng.chisquare(large - np.arange(small), (len(factor), small)))
-        found = np.linalg.svd(factor, compute_uv=False) ** 2
+        """``(designs, d)`` eigenvalues of X^T X."""
+        (small, large), rng = sorted((self.n, self.d)), np.random.default_rng(12345)
+        designs = max(50, min(MOST_DESIGNS, 100 * MOST_DESIGNS // small**2))
+        found = np.linalg.svd(reduced_rows(designs, large, small, rng), compute_uv=False) ** 2
         return np.pad(found, ((0, 0), (0, self.d - small)))
 
     @property
@@ -84,7 +86,7 @@ class World:
         """Returns the expected squared error on a new row, in closed form given the design.
 
         With the eigenvalues s of X^T X it is sigma^2 + sum (lambda^2 tau^2 + sigma^2 s) / (s + lambda)^2,
-        averaged over `REFERENCE_DESIGNS` designs.
+        averaged over random designs.
         """
         s = self._eigenvalues
         flat = np.atleast_1d(np.asarray(lambdas, float)).ravel()
@@ -94,30 +96,71 @@ class World:
         return np.reshape(losses, np.shape(lambdas))
 
 
+def reduced_rows(tasks: int, n: int, d: int, rng: np.random.Generator) -> Array:
+    """Draws what is left of n standard normal rows of d features after the best rotation of the rows.
+
+    Where n > d, that is a triangle of d rows (Bartlett's decomposition): X^T X is distributed as before, and with
+    targets X w + noise rotated alike, so is every ridge regression. A thousand rows cost as much as d.
+
+    Returns:
+        ``(tasks, min(n, d), d)``.
+    """
+    if n <= d:
+        return rng.standard_normal((tasks, n, d))
+    x = np.triu(rng.standard_normal((tasks, d, d)), 1)
+    x[:, range(d), range(d)] = np.sqrt(rng.chisquare(n - np.arange(d), (tasks, d)))
+    return x
+
+
 def fit_ridge(x: Array, y: Array, lambdas: Array, rows: Array | None = None) -> Array:
     """Trains ridge regressions.
 
     Args:
         x: ``(T, n, d)``.
-        y: ``(T, n)``.
+        y: ``(..., T, n)``.
         lambdas: ``(T, k)``.
-        rows: ``(T, k, n)`` weights 0 or 1 of rows; None: all are used, and one decomposition serves all k.
+        rows: ``(..., T, k, n)`` weights 0 or 1 of rows; None: all are used, and one decomposition serves all k.
 
     Returns:
-        ``(T, k, d)`` weights.
+        ``(..., T, k, d)`` weights.
     """
     if rows is None:
-        s, v = np.linalg.eigh(np.swapaxes(x, 1, 2) @ x)
-        z = np.einsum("tij,tni,tn->tj", v, x, y)
-        return np.einsum("tij,tkj->tki", v, z[:, None] / (np.maximum(s, 0.0)[:, None] + lambdas[:, :, None]))
-    gram = np.einsum("tkn,tni,tnj->tkij", rows, x, x) + lambdas[:, :, None, None] * np.eye(x.shape[2])
-    return np.linalg.solve(gram, np.einsum("tkn,tni,tn->tki", rows, x, y)[..., None])[..., 0]
+        s, u = np.linalg.eigh(x @ np.swapaxes(x, 1, 2))
+        z = np.einsum("tnj,...tn->...tj", u, y)[..., None, :] / (np.maximum(s, 0.0)[:, None] + lambdas[:, :, None])
+        return z @ (np.swapaxes(u, 1, 2) @ x)
+    gram = np.einsum("...tkn,tni,tnj->...tkij", rows, x, x) + lambdas[:, :, None, None] * np.eye(x.shape[2])
+    return np.linalg.solve(gram, np.einsum("...tkn,tni,...tn->...tki", rows, x, y)[..., None])[..., 0]
+
+
+@dataclass(frozen=True, eq=False)
+class LinearTask:
+    """Is one task.
+
+    Args:
+        x: ``(n, d)`` support rows.
+        weights: ``(d,)`` the true ones.
+        signal: ``(n,)`` targets without noise.
+        noise: ``(n,)`` what is added to them.
+        sigma: Deviation of the noise.
+    """
+
+    x: Array
+    weights: Array
+    signal: Array
+    noise: Array
+    sigma: float
 
 
 class LinearWorld(AbstractWorld):
     """Draws linear tasks and trains ridge regressions on them.
 
-    The rewards are 1 - loss / (loss of predicting 0), with the loss measured on query rows.
+    Each strategy is trained twice on a task, once with its noise and once with the noise mirrored, and its loss is
+    the mean of both (antithetic variates). Both data sets are as likely as each other, so nothing is biased; but
+    what weights and noise have to do with each other by chance cancels, and that is nearly all that hides which
+    lambda is better where there are many rows, or little noise. The loss of trained weights is their
+    expected squared error on a new row, sigma^2 + |error|^2, which is what ever more query rows would tend to.
+
+    The rewards are - loss / (loss of predicting 0).
     """
 
     context_size: ClassVar[int] = 0
@@ -135,33 +178,38 @@ class LinearWorld(AbstractWorld):
         """Returns ``(T, X)`` what g sees."""
         return np.zeros((len(sigmas), 0))
 
-    def draw(self, n: int, rng: np.random.Generator, *, iteration: int) -> DrawnTasks:
-        w, rows = self.world, self.world.n + QUERY_ROWS
-        sigmas = self.noise(n, rng, iteration)
-        x = rng.standard_normal((n, rows, w.d))
-        weights = w.tau * rng.standard_normal((n, w.d))
-        y = np.einsum("tnd,td->tn", x, weights) + sigmas[:, None] * rng.standard_normal((n, rows))
-        return DrawnTasks(self.contexts(sigmas), self.spoil(list(zip(x, y, strict=True)), rng))
+    def rows(self, n: int, rng: np.random.Generator) -> Array:
+        """Draws ``(T, rows, d)`` support rows."""
+        return reduced_rows(n, self.world.n, self.world.d, rng)
 
-    def spoil(self, items: list[tuple[Array, Array]], rng: np.random.Generator) -> list[tuple[Array, Array]]:
-        """Returns the tasks; a world with bad rows puts them in here."""
-        return items
+    def draw(self, n: int, rng: np.random.Generator, *, iteration: int) -> DrawnTasks:
+        sigmas, x = self.noise(n, rng, iteration), self.rows(n, rng)
+        weights = self.world.tau * rng.standard_normal((n, self.world.d))
+        signal = np.einsum("tnd,td->tn", x, weights)
+        noise = sigmas[:, None] * rng.standard_normal(signal.shape)
+        tasks = [LinearTask(*parts) for parts in zip(x, weights, signal, noise, sigmas.tolist(), strict=True)]
+        return DrawnTasks(self.contexts(sigmas), [self.spoil(task, rng) for task in tasks])
+
+    def spoil(self, task: LinearTask, rng: np.random.Generator) -> LinearTask:
+        """Returns the task; a world with bad rows puts them in here."""
+        return task
 
     def train(self, tasks: DrawnTasks, draws: Draws, *, seed: int) -> Outcomes:
         begin = time.perf_counter()
-        x, y = (np.stack([item[i] for item in tasks.items]) for i in (0, 1))
-        support = slice(0, self.world.n)
-        weights = self.fit(x[:, support], y[:, support], draws.points, draws.n)
-        predictions = np.einsum("tnd,tkd->tkn", x[:, self.world.n :], weights)
-        losses = np.mean((predictions - y[:, None, self.world.n :]) ** 2, axis=2)
+        x, true, signal, noise = (
+            np.stack([getattr(task, name) for task in tasks.items]) for name in ("x", "weights", "signal", "noise")
+        )
+        weights = self.fit(x, np.stack([signal + noise, signal - noise]), draws.points, draws.n)
+        squares = ((weights - true[:, None]) ** 2).sum(axis=-1).mean(axis=0)
+        losses = squares + np.array([task.sigma for task in tasks.items])[:, None] ** 2
         return Outcomes(-losses, np.full(losses.shape, (time.perf_counter() - begin) / losses.size))
 
     def fit(self, x: Array, y: Array, points: Points, k: int) -> Array:
-        """Returns ``(T, k, d)`` the weights that the strategies lead to."""
+        """Returns ``(2, T, k, d)`` the weights that the strategies lead to, for each of two sets of targets."""
         return fit_ridge(x, y, np.array([c["lambda"] for c in points.configurations], float).reshape(-1, k))
 
     def reward(self, tasks: DrawnTasks, scores: Array) -> Array:
-        return 1.0 + scores / self.world.zero_loss
+        return scores / self.world.zero_loss
 
 
 class CorruptedWorld(LinearWorld):
@@ -182,9 +230,14 @@ class CorruptedWorld(LinearWorld):
         """How many of the support rows are bad."""
         return round(self.share * self.world.n)
 
-    def spoil(self, items: list[tuple[Array, Array]], rng: np.random.Generator) -> list[tuple[Array, Array]]:
-        deviation = self.wild * math.sqrt(self.world.zero_loss)
-        return [(x, np.r_[deviation * rng.standard_normal(self.bad_rows()), y[self.bad_rows() :]]) for x, y in items]
+    def rows(self, n: int, rng: np.random.Generator) -> Array:
+        """Draws ``(T, n, d)`` support rows one by one, since g chooses among them."""
+        return rng.standard_normal((n, self.world.n, self.world.d))
+
+    def spoil(self, task: LinearTask, rng: np.random.Generator) -> LinearTask:
+        deviation, bad = self.wild * math.sqrt(self.world.zero_loss), self.bad_rows()
+        noise = np.r_[deviation * rng.standard_normal(bad), task.noise[bad:]]
+        return replace(task, signal=np.r_[np.zeros(bad), task.signal[bad:]], noise=noise)
 
     def fit(self, x: Array, y: Array, points: Points, k: int) -> Array:
         lambdas = np.array([c["lambda"] for c in points.configurations], float).reshape(-1, k)
@@ -197,7 +250,7 @@ def fit_trusted(x: Array, y: Array, lambdas: Array, left_out: Array, refits: int
 
     Args:
         x: ``(T, n, d)``.
-        y: ``(T, n)``.
+        y: ``(..., T, n)``.
         lambdas: ``(T, k)``.
         left_out: ``(T, k)`` share of rows that is left out.
         refits: How often the rows are chosen anew.
@@ -206,12 +259,12 @@ def fit_trusted(x: Array, y: Array, lambdas: Array, left_out: Array, refits: int
         Rousseeuw, Van Driessen: Computing LTS regression for large data sets (2006),
         https://doi.org/10.1007/s10618-005-0024-4
     """
-    rows = np.ones((*lambdas.shape, x.shape[1]))
+    rows = np.ones((*y.shape[:-1], lambdas.shape[1], x.shape[1]))
     kept = np.maximum(1, np.round((1 - left_out) * x.shape[1]))
     weights = fit_ridge(x, y, lambdas, rows)
     for _ in range(refits):
-        residuals = np.abs(y[:, None] - np.einsum("tnd,tkd->tkn", x, weights))
-        ranks = np.argsort(np.argsort(residuals, axis=2), axis=2)
+        residuals = np.abs(y[..., None, :] - np.einsum("tnd,...tkd->...tkn", x, weights))
+        ranks = np.argsort(np.argsort(residuals, axis=-1), axis=-1)
         weights = fit_ridge(x, y, lambdas, (ranks < kept[..., None]).astype(float))
     return weights
 
@@ -231,7 +284,7 @@ class NoisyWorld(LinearWorld):
 
     def reward(self, tasks: DrawnTasks, scores: Array) -> Array:
         noise = (self.world.sigma * np.exp(self.spread * tasks.contexts)) ** 2
-        return 1.0 + scores / (noise + self.world.d * self.world.tau**2)
+        return scores / (noise + self.world.d * self.world.tau**2)
 
 
 class DriftingWorld(LinearWorld):
@@ -253,9 +306,11 @@ def bad_start(world: World) -> float:
     return min(1e3 * world.best_lambda, LAMBDA.high)
 
 
-def settings_for(estimator: str, seed: int, **changes: Any) -> OuterSettings:
-    """Returns how g learns in the linear world."""
-    common = {"tasks": 64, "strategies": 8, "rate": 0.2, "convergence": Convergence(window=200)}
+def settings_for(estimator: str, seed: int, world: World, **changes: Any) -> OuterSettings:
+    """Returns how g learns in a linear world: from many small tasks, or from few large ones, which tell as much."""
+    least, coefficients = TASKS
+    tasks = max(least, coefficients // (1 + min(world.n, world.d)))
+    common = {"tasks": tasks, "strategies": 4, "rate": 0.2, "convergence": Convergence()}
     return OuterSettings(**{"estimator": estimator, "seed": seed, **common, **changes})
 
 
@@ -299,7 +354,7 @@ def report(world: World, result: OuterResult, learned: float) -> dict[str, Any]:
 def counts(result: OuterResult) -> dict[str, Any]:
     """Returns what learning took."""
     return {
-        "n_inner_trainings": result.n_trainings,
+        "n_inner_trainings": MIRRORED * result.n_trainings,
         "iterations": result.iterations,
         "stop_reason": result.stop_reason,
         "seconds": round(result.seconds, 2),
@@ -405,7 +460,7 @@ def exact_gradient(world: World, g: TreeDistribution, meta: Array) -> Array:
     fine = replace(g, cells=1000)
     cells, log_sizes = fine.enumerate()
     lambdas = np.array([c["lambda"] for c in cells.configurations], float)
-    rewards = 1 - world.expected_loss(lambdas) / world.zero_loss
+    rewards = -world.expected_loss(lambdas) / world.zero_loss
     masses = np.exp(np.asarray(g.log_prob(meta, g.no_context, cells)) + log_sizes)
     return ascend(lambda theta: (masses * rewards * g.log_prob(theta, g.no_context, cells)).sum(), meta)
 
@@ -429,7 +484,7 @@ def variances(world: World, settings: OuterSettings) -> dict[str, Any]:
                 draws = gradient.draw(g, meta, tasks.contexts, settings.strategies, rng=rng)
                 rewards = linear.rewards(tasks, linear.train(tasks, draws, seed=i))
                 estimate = gradient.estimate(g, meta, draws, rewards, memory)
-                memory, trainings = estimate.memory, rewards.size
+                memory, trainings = estimate.memory, MIRRORED * rewards.size
                 estimates.append(estimate.gradient)
             found[name]["trainings"] = trainings
             found[name][place] = float(np.var(estimates[20:], axis=0, ddof=1).sum()) * trainings
@@ -456,7 +511,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--estimator", type=estimator, default="leave_one_out", help=", ".join(sorted(GRADIENTS)))
     parser.add_argument("--variant", choices=VARIANTS, default="base")
     parser.add_argument("--variances", action="store_true", help="compare the estimators' variances instead")
-    parser.add_argument("--tasks", type=whole(1), default=64, help="tasks per iteration")
+    parser.add_argument("--tasks", type=whole(1), help="tasks per iteration; default: by n and d")
     parser.add_argument("--iterations", type=whole(1), default=2000, help="the most there may be")
     parser.add_argument("--seed", type=whole(0), default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -469,7 +524,8 @@ def main(arguments: list[str] | None = None) -> int:
     if given.n * given.d > MOST_NUMBERS:
         parser.error(f"expected n x d of at most {MOST_NUMBERS}, got {given.n * given.d}")
     begin = time.monotonic()
-    settings = settings_for(given.estimator, given.seed, tasks=given.tasks, iterations=given.iterations)
+    tasks = {} if given.tasks is None else {"tasks": given.tasks}
+    settings = settings_for(given.estimator, given.seed, world, iterations=given.iterations, **tasks)
     found = variances(world, settings) if given.variances else VARIANTS[given.variant](world, settings)
     found = {"variant": given.variant, "estimator": given.estimator, "seed": given.seed, **asdict(world), **found}
     found["seconds"] = round(time.monotonic() - begin, 2)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -102,6 +103,11 @@ class Real:
         """The length of the encoding."""
         return 1
 
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        """The bounds on the parameter's scale."""
+        return (math.log(self.low), math.log(self.high)) if self.log else (float(self.low), float(self.high))
+
     def validate(self, value: Scalar) -> None:
         """Raises `UsageError` unless the value is a number within the bounds."""
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -112,16 +118,14 @@ class Real:
 
     def to_unit(self, value: float) -> float:
         """Maps a value to its place in [0, 1] on the parameter's scale."""
-        a, b, x = ((math.log(v) if self.log else float(v)) for v in (self.low, self.high, value))
+        (a, b), x = self._ends, math.log(value) if self.log else float(value)
         return 0.5 if a == b else min(1.0, max(0.0, (x - a) / (b - a)))
 
     def from_unit(self, u: float) -> float:
         """Maps a place in [0, 1] to a value, rounded to 6 digits so that JSON is short."""
-        if self.log:
-            x = math.exp(math.log(self.low) + u * (math.log(self.high) - math.log(self.low)))
-        else:
-            x = self.low + u * (self.high - self.low)
-        return min(self.high, max(self.low, float(f"{x:.6g}")))
+        a, b = self._ends
+        x = a + u * (b - a)
+        return min(self.high, max(self.low, float(f"{math.exp(x) if self.log else x:.6g}")))
 
     def sample(self, rng: np.random.Generator) -> float:
         """Draws uniformly along the parameter's scale."""
@@ -165,7 +169,7 @@ class Integer:
         if not self.low <= value <= self.high:
             raise UsageError(f"Expected an integer in [{self.low}, {self.high}], got {value!r}.")
 
-    def edges(self, value: int) -> tuple[float, float]:
+    def edges(self, value: float) -> tuple[float, float]:
         """Returns the part of [0, 1] that rounds to this value, on the parameter's scale."""
         scale: Callable[[float], float] = math.log if self.log else float
         a, b = scale(self.low - 0.5), scale(self.high + 0.5)

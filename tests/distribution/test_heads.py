@@ -51,6 +51,25 @@ def test_masses_sum_to_1_and_give_entropy_and_divergence(name: str):
         assert head.kl(raw[None], other[None])[0] == pytest.approx((np.exp(log_p) * (log_p - log_q)).sum(), abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    "parameter", [Integer(100, 10_000, log=True), Integer(0, 5000), Integer(1, 300, log=True), Integer(2, 9)], ids=str
+)
+def test_a_few_points_sum_over_all_whole_numbers(parameter: Integer):
+    head = IntegerHead(parameter)
+    parts, weights = head.nodes
+    assert weights.sum() == pytest.approx(len(head.edges))
+    assert len(weights) == len(head.edges) if len(head.edges) < 20 else len(weights) < 400
+    edge = np.array([[300.0, -300.0], [-300.0, -300.0], [0.3, -300.0], [-0.51, -300.0], [300.0, 300.0]])
+    raw = np.concatenate([edge, raws(head, 10), raws(head, 10, scale=3.0)])
+    other = raw + 0.3 * raws(head, len(raw), seed=1)
+    p, log_p, log_q = (
+        f(head.log_probs(r, head.edges)) for f, r in ((np.exp, raw), (np.asarray, raw), (np.asarray, other))
+    )
+    assert np.exp(head.log_probs(raw, parts)) @ weights == pytest.approx(1.0, abs=1e-9)
+    assert head.entropy(raw) == pytest.approx(-(p * log_p).sum(axis=1), abs=1e-9)
+    assert head.kl(raw, other) == pytest.approx((p * (log_p - log_q)).sum(axis=1), rel=1e-8, abs=1e-9)
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_densities_integrate_to_1_along_the_scale(name: str):
     head = HEADS[name]
@@ -187,6 +206,9 @@ def test_the_mass_of_values_is_the_sum_of_their_probabilities():
     raw = raws(head, 1)
     expected = np.exp(log_probs(head, raw[0], [2, 5])).sum()
     assert mass_of(head, raw, [2, 5])[0] == pytest.approx(expected)
+    choice = raws(HEADS["choice"], 3)
+    expected = [np.exp(log_probs(HEADS["choice"], r, [True, "a"])).sum() for r in choice]
+    assert mass_of(HEADS["choice"], choice, [True, "a"]) == pytest.approx(expected)
     assert mass_of(HEADS["real"], raw, [0.0])[0] == 0
     assert mass_of(HEADS["one real"], raw[:, :1], [0.3])[0] == 1
 

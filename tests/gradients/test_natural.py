@@ -54,9 +54,20 @@ def test_a_short_step_moves_g_by_half_its_square_less_what_damping_takes(spread:
     assert g.kl(meta + 0.02 * step, meta, g.no_context)[0] == pytest.approx(share * 0.02**2 / 2, rel=0.2)
 
 
-def test_neither_zeros_nor_rounding_errors_are_drawn_out():
+def test_zeros_stay_zeros():
     assert np.all(NATURAL.turn(G, META, CONTEXTS, np.zeros(G.size)) == 0)
-    assert np.abs(NATURAL.turn(G, META, CONTEXTS, np.full(G.size, 1e-17))).max() < 1e-6
+
+
+@pytest.mark.parametrize("name", [n for n, gradient in GRADIENTS.items() if gradient.suits_natural])
+def test_rounding_errors_are_not_followed_but_small_differences_are(name: str):
+    inner = GRADIENTS[name]
+    natural = inner if isinstance(inner, Natural) else Natural(inner)
+    draws = natural.draw(G, META, CONTEXTS, 6, rng=np.random.default_rng(0))
+    wobble = np.random.default_rng(1).standard_normal(draws.log_probs.shape)
+    for rewards, moves in ((0.1 + 1e-17 * wobble, False), (0.1 + 1e-12 * wobble, True), (1e-30 * wobble, True)):
+        gradient = natural.estimate(G, META, draws, rewards, natural.start()).gradient
+        assert np.any(gradient != 0) == moves
+        assert np.any(natural.turn(G, META, CONTEXTS, gradient) != 0) == moves
 
 
 def test_where_g_is_certain_a_step_is_bounded():

@@ -28,6 +28,11 @@ LOCATION_REACH: Final = 1.0
 SCALES: Final = (0.01, 1.0)
 """The least and the largest scale, in units of the parameter's whole range."""
 
+GAUSS: Final = 12
+"""Points that stand for a block of neighbouring whole numbers where all are summed over."""
+BLOCK: Final = 5 * SCALES[0]
+"""The largest breadth of such a block."""
+
 
 class AbstractHead(ABC):
     """Is the distribution of one parameter, given ``(N, size)`` raw numbers."""
@@ -146,6 +151,21 @@ class CategoricalHead(AbstractHead):
         return list(self.parameter.choices)
 
 
+def _gauss(n: int) -> tuple[Array, Array]:
+    """Returns points and weights that sum polynomials over 0, 1, ..., n - 1 exactly, up to the degree 2 `GAUSS` - 1.
+
+    References:
+        Golub, Welsch: Calculation of Gauss quadrature rules (1969), with the recurrence of the discrete Chebyshev
+        polynomials, https://doi.org/10.1090/S0025-5718-69-99647-1
+    """
+    if n <= GAUSS:
+        return np.arange(n, dtype=float), np.ones(n)
+    j = np.arange(1, GAUSS)
+    off = np.sqrt(j**2 * (n**2 - j**2) / (4.0 * (4 * j**2 - 1)))
+    places, vectors = np.linalg.eigh(np.diag(off, 1) + np.diag(off, -1))
+    return (n - 1) / 2 + places, n * vectors[0] ** 2
+
+
 def location_and_scale(raw: Differentiable) -> tuple[Differentiable, Differentiable]:
     """Returns ``(N,)`` locations and scales on the unit interval of ``(N, 2)`` raw numbers."""
     low, high = np.log(SCALES)
@@ -234,26 +254,47 @@ class IntegerHead(AbstractHead):
         """``(V, 2)`` parts of the unit interval, one for each value."""
         return np.array([self.parameter.edges(v) for v in range(self.parameter.low, self.parameter.high + 1)])
 
-    def log_probs(self, raw: Differentiable) -> Differentiable:
-        """Returns ``(N, V)`` log-probabilities of all values."""
+    @cached_property
+    def nodes(self) -> tuple[Array, Array]:
+        """``(M, 2)`` parts and ``(M,)`` weights whose weighted sums are those over all V values, within 1e-9.
+
+        What is summed is smooth along the scale, so that a block of neighbouring values, a few of the least scales
+        broad, is summed by a few Gauss points. Towards both ends blocks shrink to single values: there all of the
+        mass may lie in a small part of the least scale.
+        """
+        values, weights, at, n = [], [], 0, len(self.edges)
+        while at < n:
+            fit = int(np.searchsorted(self.edges[:, 1], self.edges[at, 0] + BLOCK)) - at
+            block = max(1, min(fit, at, (n - at) // 2))
+            places, shares = _gauss(block)
+            values.append(self.parameter.low + at + places)
+            weights.append(shares)
+            at += block
+        return np.array([self.parameter.edges(v) for v in np.concatenate(values)]), np.concatenate(weights)
+
+    def log_probs(self, raw: Differentiable, parts: Array) -> Differentiable:
+        """Returns ``(N, V)`` log-probabilities of V parts of the unit interval."""
         location, scale = (x[:, None] for x in location_and_scale(raw))
-        return truncated.log_mass(self.edges[None, :, 0], self.edges[None, :, 1], location, scale)
+        return truncated.log_mass(parts[None, :, 0], parts[None, :, 1], location, scale)
 
     def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
         return truncated.log_mass(left, right, *location_and_scale(raw))
 
     def entropy(self, raw: Differentiable) -> Differentiable:
-        log_probs = self.log_probs(raw)
-        return -anp.sum(anp.exp(log_probs) * log_probs, axis=1)
+        parts, weights = self.nodes
+        log_probs = self.log_probs(raw, parts)
+        return -anp.dot(anp.exp(log_probs) * log_probs, weights)
 
     def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
-        log_probs = self.log_probs(raw)
-        return anp.sum(anp.exp(log_probs) * (log_probs - self.log_probs(other)), axis=1)
+        parts, weights = self.nodes
+        log_probs = self.log_probs(raw, parts)
+        return anp.dot(anp.exp(log_probs) * (log_probs - self.log_probs(other, parts)), weights)
 
     def fisher(self, raw: Array) -> Array:
         location, scale = (x[:, None] for x in location_and_scale(raw))
-        scores = truncated.interval_scores(self.edges[None, :, 0], self.edges[None, :, 1], location, scale)
-        masses = np.exp(self.log_probs(raw))
+        parts, weights = self.nodes
+        scores = truncated.interval_scores(parts[None, :, 0], parts[None, :, 1], location, scale)
+        masses = np.exp(self.log_probs(raw, parts)) * weights
         centred = scores - (masses[..., None] * scores).sum(axis=1, keepdims=True)
         return _to_raw(np.einsum("nv,nva,nvb->nab", masses, centred, centred), raw)
 
@@ -261,7 +302,7 @@ class IntegerHead(AbstractHead):
         return [self.parameter.from_unit(float(u)) for u in truncated.quantile(uniform, *location_and_scale(raw))]
 
     def mode(self, raw: Array) -> list[Scalar]:
-        return [self.parameter.low + int(i) for i in np.argmax(self.log_probs(raw), axis=1)]
+        return [self.parameter.low + int(i) for i in np.argmax(self.log_probs(raw, self.edges), axis=1)]
 
     def places(self, value: Scalar) -> tuple[float, float]:
         assert isinstance(value, int)
@@ -344,10 +385,14 @@ def head_of(parameter: Parameter) -> AbstractHead:
 
 def mass_of(head: AbstractHead, raw: Differentiable, values: Sequence[Scalar]) -> Differentiable:
     """Returns ``(N,)`` probabilities that the value is one of some values; 0 for single real numbers."""
+    if isinstance(head, CategoricalHead):
+        chosen = np.zeros(head.size)
+        chosen[[head.parameter.index(v) for v in values]] = 1.0
+        return anp.dot(anp.exp(head.log_probs(raw)), chosen)
     total = 0.0 * raw[:, 0]
     if isinstance(head, RealHead):
         return total
     for value in values:
-        left, right = head.places(value)
-        total = total + anp.exp(head.log_prob(raw, *(np.full(len(raw), x) for x in (left, right))))
+        left, right = (np.full(len(raw), x) for x in head.places(value))
+        total = total + anp.exp(head.log_prob(raw, left, right))
     return total

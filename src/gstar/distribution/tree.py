@@ -210,18 +210,23 @@ class TreeDistribution(AbstractDistribution):
 
     def chances(self, raw: Differentiable) -> Mapping[str, Differentiable]:
         """Returns ``(T,)`` probabilities that each parameter is on."""
-        found: dict[str, Differentiable] = {}
-        known: dict[str, Differentiable] = {}
-        for name in self.heads:
-            condition = self.space.conditions.get(name)
-            if condition is None:
-                found[name] = np.ones(len(raw))
-                continue
-            if repr(condition) not in known:
-                parent = condition.parent
-                mass = mass_of(self.heads[parent], raw[:, self.slices[parent]], condition.values)
-                known[repr(condition)] = found[parent] * mass
-            found[name] = known[repr(condition)]
+        columns = self._chances(raw)
+        return {name: columns[i] for name, i in self._whens.items()}
+
+    @cached_property
+    def _whens(self) -> Mapping[str, int]:
+        """Number of the condition of each parameter, where equal ones share a number and 0 is to be always on."""
+        numbers = {repr(None): 0}
+        return {name: numbers.setdefault(repr(self.space.conditions.get(name)), len(numbers)) for name in self.heads}
+
+    def _chances(self, raw: Differentiable) -> list[Differentiable]:
+        """Returns for each number of a condition the ``(T,)`` probabilities that it holds."""
+        found: list[Differentiable] = [np.ones(len(raw))]
+        for name, i in self._whens.items():
+            if i == len(found):
+                parent, values = self.space.conditions[name].parent, self.space.conditions[name].values
+                mass = mass_of(self.heads[parent], raw[:, self.slices[parent]], values)
+                found.append(found[self._whens[parent]] * mass)
         return found
 
     def entropy(self, meta: Differentiable, contexts: Array) -> Differentiable:
@@ -235,13 +240,12 @@ class TreeDistribution(AbstractDistribution):
         self, of_heads: Callable[[_Group, list[Differentiable]], Differentiable], *raws: Differentiable
     ) -> Differentiable:
         """Returns ``(T,)`` the sum over heads of what a function says of them, each by the chance that it is on."""
-        chances, names = self.chances(raws[0]), list(self.heads)
+        chances, whens = anp.stack(self._chances(raws[0]), axis=1), np.array(list(self._whens.values()))
         total = 0.0
         for group in self._groups:
             shape = (len(raws[0]), len(group.columns))
             values = of_heads(group, [anp.reshape(raw[:, group.places], (-1, group.head.size)) for raw in raws])
-            weights = anp.stack([chances[names[j]] for j in group.columns], axis=1)
-            total = total + anp.sum(weights * anp.reshape(values, shape), axis=1)
+            total = total + anp.sum(chances[:, whens[group.columns]] * anp.reshape(values, shape), axis=1)
         return total
 
     def fisher(self, meta: Array, contexts: Array) -> Array:

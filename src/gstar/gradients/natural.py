@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, TypeAlias
 
 import numpy as np
@@ -18,8 +18,8 @@ DAMPING: Final = 1e-3
 """Added to the diagonal of the Fisher matrix, as a share of its mean."""
 LEAST_FISHER: Final = 1e-2
 """Added to it besides: where g is nearly certain, a step of length 1 moves no meta-parameter further than 10."""
-LEAST_LENGTH: Final = 1e-8
-"""Gradients shorter than this are rounding errors, and are not drawn out to length 1."""
+ROUNDING: Final = 1e-14
+"""Rewards that differ by less than this share of themselves are alike: their gradient is not drawn out to length 1."""
 MAX_SIZE: Final = 100
 """More meta-parameters than this make the matrix too dear."""
 
@@ -64,14 +64,18 @@ class Natural(AbstractGradient):
         return self.inner.draw(g, meta, contexts, n, rng=rng)
 
     def estimate(self, g: AbstractDistribution, meta: Array, draws: Draws, rewards: Array, memory: Array) -> Estimate:
-        return self.inner.estimate(g, meta, draws, rewards, memory)
+        """Returns the inner estimate, or zeros if all rewards are alike: else rounding errors would be followed."""
+        estimate = self.inner.estimate(g, meta, draws, rewards, memory)
+        alike = np.ptp(rewards) <= ROUNDING * np.abs(rewards).max()
+        return replace(estimate, gradient=np.zeros(len(meta))) if alike else estimate
 
     def turn(self, g: AbstractDistribution, meta: Array, contexts: Array, gradient: Array) -> Array:
         """Returns ``(W,)`` the step of length 1 for a gradient; zeros stay zeros."""
         fisher = fisher_matrix(g, meta, contexts)
         fisher[np.diag_indices_from(fisher)] += DAMPING * np.trace(fisher) / len(fisher) + LEAST_FISHER
         step = np.linalg.solve(fisher, gradient)
-        return np.asarray(step / max(LEAST_LENGTH, np.sqrt(max(0.0, float(step @ gradient)))))
+        length = np.sqrt(max(0.0, float(step @ gradient)))
+        return np.asarray(step / length if length > 0 else np.zeros(len(step)))
 
 
 def fisher_matrix(g: AbstractDistribution, meta: Array, contexts: Array) -> Array:
