@@ -89,6 +89,27 @@ def test_arrays_are_matched_by_position():
         schema.apply(x[:, :2])
 
 
+@pytest.mark.parametrize(
+    ("written", "second_of_january"),
+    [
+        ("{:%d.%m.%Y}", "02.01.1970"),
+        ("{:%d %b %Y}", "2 Jan 1970"),
+        ("{:%d-%b-%y}", "02-Jan-70"),
+        ("{:%B %d, %Y %H:%M}", "January 2, 1970 00:00"),
+    ],
+)
+def test_dates_are_known_by_how_they_are_written(written, second_of_january):
+    days = pd.date_range("2020-01-15", periods=40)
+    schema = Schema.fit(pd.DataFrame({"when": [written.format(day) for day in days], "x": range(40)}))
+    assert schema.columns[0].kind == "date"
+    assert schema.apply(pd.DataFrame({"when": [second_of_january], "x": [0]})).dates[0, 0] == 86_400
+
+
+def test_words_with_numbers_are_no_dates():
+    words = [f"{name} {n}" for name in ("May be", "Mark", "12 Mar") for n in range(1, 15)]
+    assert Schema.fit(pd.DataFrame({"word": words, "x": range(42)})).columns[0].kind != "date"
+
+
 def test_dates_in_texts_are_dates():
     schema = Schema.fit(pd.DataFrame({"when": [f"2020-01-{d:02d}" for d in range(1, 29)]}))
     assert schema.columns[0].kind == "date"

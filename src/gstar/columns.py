@@ -460,17 +460,24 @@ def parse_number(text: str) -> float:
         return {"true": 1.0, "false": 0.0}.get(text.strip().lower(), float("nan"))
 
 
+_WITH_MONTHS: Final = tuple(
+    day.replace("%b", month)
+    for month in ("%b", "%B")
+    for day in ("%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%b %d %Y")
+)
 DATE_FORMATS: Final = (
     "ISO8601",
     *(
         day + time
-        for day in ("%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y")
+        for day in ("%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", *_WITH_MONTHS)
         for time in ("", " %H:%M", " %H:%M:%S")
     ),
 )
 """How dates may be written. Month-first is tried before day-first, as both fit 01/02/2020."""
 
-_DATE_LIKE: Final = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
+_DATE_LIKE: Final = re.compile(
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{2,4}|[A-Za-z]{3,9} \d{1,2},? \d{4}"
+)
 
 
 def parse_dates(values: Sequence[str], date_format: str) -> Array:
