@@ -64,11 +64,20 @@ def test_a_budget_that_is_over_tries_nothing(folder, tmp_path):
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"Expected .*manifest.csv with columns name, file, target, task"):
+    with pytest.raises(DataError, match=r"Cannot read .*manifest.csv: No such .* in columns name, file, target, task"):
         read_manifest(tmp_path)
 
 
 def test_a_manifest_that_names_a_missing_file_is_refused(folder):
     (folder / "long.csv").unlink()
-    with pytest.raises(DataError, match=r"manifest\.csv with columns"):
+    with pytest.raises(DataError, match=r"There is no .*long\.csv, which the manifest names for 'long'"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "match"), [("long,long.csv,y,ranking", "'ranking'"), ("long,long.csv,,binary", r"none for \['target'\]")]
+)
+def test_a_line_that_lacks_something_is_told(folder, line, match):
+    (folder / "manifest.csv").write_text(f"name,file,target,task\n{line}\n")
+    with pytest.raises(DataError, match=match):
         read_manifest(folder)

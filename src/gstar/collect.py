@@ -57,28 +57,41 @@ class TaskFile:
     kind: TaskKind
 
 
+COLUMNS: Final = ("name", "file", "target", "task")
+"""Of a manifest; there may be a family too."""
+
+
 def read_manifest(folder: Path) -> list[TaskFile]:
     """Reads ``manifest.csv``: columns name, file, target, task, and perhaps family.
 
     Raises:
-        DataError: If the manifest is missing or lacks a column.
+        DataError: If the manifest is missing or lacks a value, or a table is missing.
     """
     manifest = folder / "manifest.csv"
     try:
         with manifest.open(encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines))
-        return [
-            TaskFile(
-                row["name"],
-                next(p for p in (folder / row["file"], folder / "tasks" / row["file"]) if p.exists()),
-                row["target"],
-                row.get("family") or row["name"],
-                TaskKind(row["task"]),
-            )
-            for row in rows
-        ]
-    except (OSError, KeyError, ValueError, StopIteration) as error:
-        raise DataError(f"Expected {manifest} with columns name, file, target, task; {error!r}.") from error
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"Cannot read {manifest}: {cause}. It lists the tables, in columns {', '.join(COLUMNS)}."
+        ) from error
+    if missing := [name for name in COLUMNS if any(not row.get(name) for row in rows)]:
+        raise DataError(
+            f"Expected {manifest} with a value for {', '.join(COLUMNS)} in every line, got none for {missing}."
+        )
+    return [_task_file(folder, row) for row in rows]
+
+
+def _task_file(folder: Path, row: Mapping[str, str]) -> TaskFile:
+    """Returns what a line of the manifest stands for."""
+    places = (folder / row["file"], folder / "tasks" / row["file"])
+    place = next((place for place in places if place.exists()), None)
+    if place is None:
+        raise DataError(f"There is no {places[0]}, which the manifest names for {row['name']!r}.")
+    if row["task"] not in list(TaskKind):
+        raise DataError(f"Expected one of {[str(kind) for kind in TaskKind]} for {row['name']!r}, got {row['task']!r}.")
+    return TaskFile(row["name"], place, row["target"], row.get("family") or row["name"], TaskKind(row["task"]))
 
 
 CONTRASTS: Final[tuple[tuple[str, Mapping[str, Scalar]], ...]] = (

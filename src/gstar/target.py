@@ -241,7 +241,7 @@ def _infer(labels: Sequence[Any], n: int, name: str) -> str:
                 return TaskKind.REGRESSION
             raise DataError(
                 f"Expected classes in {name}, but {len(labels)} of {n} values are different, as if they were names; "
-                "choose another target, or say kind='multiclass'."
+                "choose another target."
             )
         return "multiclass"
     whole = all(float(label).is_integer() for label in labels[: MAX_INTEGER_CLASSES + 1])
