@@ -40,6 +40,8 @@ REPEATS = 100
 INNER_FOLDS = 2
 """Parts of the families to learn from, each left out once to choose a setup."""
 TRIES = 3
+CHOICE = 80
+"""Iterations of a meta-training by which a setup is chosen."""
 CLOSE = 0.01
 """A family of learners is right on a task if the regret of its best strategy is below this."""
 FAMILIES = {
@@ -54,15 +56,28 @@ FAMILIES = {
 """The family of each learner; one of places (``flat_...``) is of the family of what it is made of."""
 
 
-def learn(seeds: int, iterations: int, folds: int) -> None:
+def learn(seeds: int, iterations: int, folds: int, file: Path | None) -> None:
     """Meta-trains on the families outside of each fold, measures on those in it, and prints what came of it."""
     table = Table.of(read_rows(RESULTS))
     forms = {form: int((table.forms == form).sum()) for form in dict.fromkeys(table.forms.tolist())}
     print(f"{table.n_trials} trials: {len(table.tasks)} tasks {forms}, {len(table.strategies)} strategies")
+    found = Found(**np.load(file)) if file is not None and file.exists() else _learned(table, seeds, iterations, folds)
+    if file is not None:
+        np.savez(file, **vars(found))
+    rng = np.random.default_rng(0)
+    for form in forms:
+        rows = np.flatnonzero(table.forms == form)
+        print(f"\n{form}: {len(rows)} tasks, {len(table.open(rows[0]))} strategies")
+        _print_families(table, found, rows, rng)
+        _print_regrets(table, found, rows, rng)
+
+
+def _learned(table: Table, seeds: int, iterations: int, folds: int) -> Found:
+    """Returns what g does on the tasks of each fold, learned from the others."""
     fold_of, found = table.folds(folds), Found.empty(seeds, table)
     for fold in range(folds):
         seen, new = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        setup = _chosen(table, seen, iterations)
+        setup = _chosen(table, seen, CHOICE)
         print(f"fold {fold}: learned from {len(seen)} tasks, {len(new)} new ones; chosen: {setup}", flush=True)
         for seed in range(seeds):
             lines: list[dict] = []
@@ -70,12 +85,7 @@ def learn(seeds: int, iterations: int, folds: int) -> None:
             if fold == seed == 0 and lines:
                 picture = Path(__file__).parents[1] / "docs" / "meta_training.png"
                 draw_trace(lines, picture, title="Meta-training on recorded trials")
-    rng = np.random.default_rng(0)
-    for form in forms:
-        rows = np.flatnonzero(table.forms == form)
-        print(f"\n{form}: {len(rows)} tasks, {len(table.open(rows[0]))} strategies")
-        _print_families(table, found, rows, rng)
-        _print_regrets(table, found, rows, rng)
+    return found
 
 
 class Found:
@@ -250,15 +260,16 @@ def main() -> None:
     parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("--budget", default="3m", help="of live")
     parser.add_argument("--seeds", type=int, default=5, help="of learn and ways")
-    parser.add_argument("--iterations", type=int, default=150, help="of learn")
+    parser.add_argument("--iterations", type=int, default=240, help="of learn")
     parser.add_argument("--folds", type=int, default=4, help="of learn: into so many parts families are split")
+    parser.add_argument("--found", type=Path, help="of learn: where what g did is kept, and read if it is there")
     given = parser.parse_args()
     if given.what == "live":
         live(given.data, read_duration_s(given.budget))
     elif given.what == "ways":
         ways(given.seeds, given.folds)
     else:
-        learn(given.seeds, given.iterations, given.folds)
+        learn(given.seeds, given.iterations, given.folds, given.found)
 
 
 if __name__ == "__main__":
