@@ -188,7 +188,10 @@ def rows_of(strategy: Strategy) -> str:
 
 
 def informed(table: Table, g: CandidateDistribution) -> Array:
-    """Returns ``(W,)`` meta-parameters under which no strategy is drawn for a form on which it was not tried."""
+    """Returns ``(W,)`` meta-parameters under which, of a learner, those strategies are drawn that were tried on a form.
+
+    Which learners take a form at all, g has to learn.
+    """
     meta = g.start(np.random.default_rng(0))
     raw_size = g.tree.map.raw_size
     weights = meta[raw_size:].reshape(g.context_size, raw_size)
