@@ -125,7 +125,7 @@ def _train_first(
 def settings_of(estimator: str, seed: int, iterations: int, n_tasks: int, **changes: float) -> OuterSettings:
     """Returns how g learns: on 32 tasks an iteration where all rewards are known, else on 16."""
     tasks = min(n_tasks, 32) if estimator == "exact" else 16
-    given = {"rate": REACH / iterations, "entropy": ENTROPY, "entropy_halving": iterations // 4, **changes}
+    given = {"rate": REACH / iterations, "entropy": ENTROPY, "entropy_halving": max(1, iterations // 4), **changes}
     return OuterSettings(
         estimator,
         tasks=tasks,

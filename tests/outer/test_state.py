@@ -19,6 +19,7 @@ from gstar.outer import Convergence, OuterSettings, OuterState
         ({"rate": 0.0}, "Expected positive"),
         ({"rate": float("nan")}, "Expected positive"),
         ({"reuse": -1}, "Expected positive"),
+        ({"entropy_halving": 0}, "Expected positive.*entropy_halving"),
         ({"estimator": "reinforc"}, "No gradient estimator 'reinforc'.*Did you mean 'reinforce'"),
         ({"estimator": "natural", "natural": False}, "leave `natural` out"),
         ({"estimator": "evolution", "reuse": 1}, "'evolution' cannot use earlier trials again"),

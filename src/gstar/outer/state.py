@@ -51,8 +51,9 @@ class OuterSettings:
     convergence: Convergence | None = field(default_factory=Convergence)
 
     def __post_init__(self) -> None:
-        if min(self.tasks, self.strategies, self.iterations) < 1 or not self.rate > 0 or self.reuse < 0:
-            raise UsageError(f"Expected positive tasks, strategies, iterations and rate, got {self}.")
+        counts = (self.tasks, self.strategies, self.iterations, self.entropy_halving)
+        if min(counts) < 1 or not self.rate > 0 or self.reuse < 0:
+            raise UsageError(f"Expected positive tasks, strategies, iterations, rate and entropy_halving, got {self}.")
         gradient = get_gradient(self.estimator)
         if self.natural is False and gradient.is_scaled:
             raise UsageError("Estimator 'natural' is the natural gradient; leave `natural` out.")
