@@ -69,9 +69,13 @@ def line(variant: str, world: World, rows: list[dict[str, Any]]) -> str:
     good = sum(e < 0.01 and (variant != "base" or q < 0.5) for e, q in zip(excess, ratio, strict=True))
     extra = {
         "base": "",
-        "corrupted": f"lambda alone {rows[0].get('loss_lambda_alone', 0) / rows[0]['loss_optimal'] - 1:.1%}",
+        "corrupted": f"lambda alone {rows[0].get('loss_lambda_alone', 0) / rows[0]['loss_optimal'] - 1:.1%} left out "
+        + " ".join(f"{r.get('left_out_learned', 0):.1%}" for r in rows),
         "context": "gained " + " ".join(f"{r.get('share_gained', 0):.0%}" for r in rows),
-        "drift": "single " + " ".join(f"{r.get('loss_single', 0) / r['loss_optimal'] - 1:.1%}" for r in rows),
+        "drift": "single "
+        + " ".join(f"{r.get('loss_single', 0) / r['loss_optimal'] - 1:.1%}" for r in rows)
+        + " mean log error "
+        + " ".join(f"{r.get('mean_log_error', 0):.2f} ({r.get('mean_log_error_single', 0):.2f})" for r in rows),
     }[variant]
     place = f"{world.sigma:g} {world.tau:g} {world.n} {world.d}"
     stops = " ".join(f"{s} {[r['stop_reason'] for r in rows].count(s)}" for s in {r["stop_reason"] for r in rows})
