@@ -28,6 +28,8 @@ from gstar.reading import make_task
 from gstar.search import search
 from gstar.task import Task
 
+LEARNERS = ("linear", "neighbors", "kernel", "random_forest", "extra_trees", "lightgbm")
+"""Those of the base install."""
 AFTER = (1, 3, 5, 10)
 MOST_ROWS = 1500
 SEED = 0
@@ -46,7 +48,7 @@ def halves(table: Table) -> tuple[Task, Task]:
 
 def scores(task: Task, experience: Experience, trials: int) -> list[float]:
     """Returns the validation scores of a search in the order of its trials, -inf for one that failed."""
-    result = search(task, budget_s=None, trials=trials, seed=SEED, experience=experience)
+    result = search(task, budget_s=None, trials=trials, seed=SEED, experience=experience, learners=LEARNERS)
     return [-np.inf if t.score is None else float(t.score) for t in result.trials][1:]
 
 
