@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gstar.combining import PER_LEARNER, combine, saved_parts, worth_combining
+from gstar.combining import PER_LEARNER, combine, worth_combining
 from gstar.reading import make_task
 from gstar.strategy import Strategy
 from gstar.testing.policy import toy_trial
@@ -46,10 +46,3 @@ def test_the_better_model_weighs_more_and_the_score_is_that_of_the_blend():
     assert weights.sum() == pytest.approx(1.0)
     assert temperature == 1.0
     assert score == pytest.approx(task.metric.score(target, weights[0] * near + weights[1] * far))
-
-
-def test_the_parts_of_one_fold_are_read_without_those_of_others(tmp_path):
-    (tmp_path / "models").mkdir()
-    for name in ("1.model.txt", "1.scale.json", "11.model.txt", "0.model.txt"):
-        (tmp_path / "models" / name).write_bytes(name.encode())
-    assert saved_parts(tmp_path, 1) == {"model.txt": b"1.model.txt", "scale.json": b"1.scale.json"}

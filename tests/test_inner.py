@@ -16,6 +16,7 @@ from gstar.inner import Job, Started, end_inner, fidelity_name, fit_one, run_inn
 from gstar.inputs import Images, Table
 from gstar.learner import AbstractLearner, TrainingSpec, register_learner
 from gstar.metric import METRICS, TaskKind
+from gstar.parts import read_parts
 from gstar.space import Space
 from gstar.strategy import Strategy
 from gstar.task import Task
@@ -56,8 +57,8 @@ def test_a_completed_trial_has_score_predictions_and_models(tmp_path, kind):
     assert trial.score > (0.9 if kind.is_classification else -0.6)
     assert trial.cost_steps == 2
     assert {"gstar", "scikit-learn"} <= set(trial.versions)
-    saved = {p.name.split(".")[0] for p in (tmp_path / "trials" / "00000" / "models").iterdir()}
-    assert saved == {"0", "1"}
+    saved = [read_parts(tmp_path / "trials" / "00000", fold) for fold in range(3)]
+    assert [bool(parts) for parts in saved] == [True, True, False]
 
 
 def test_serial_and_process_agree_bit_for_bit(tmp_path):

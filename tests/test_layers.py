@@ -14,7 +14,7 @@ SOURCE = Path(gstar.__file__).parent
 LAYERS = (
     "errors absent",
     "failpoints machine runfolder places space metric inputs columns lean_skops",
-    "executors arrays npz serialisation tensorfile",
+    "executors arrays npz parts serialisation tensorfile",
     "images bundle",
     "settings archive arff strategy schedule selection calibration scorers schema target task encoding learner "
     "distribution",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -42,9 +41,3 @@ def combine(
     blend = np.tensordot(weights, np.stack(predictions), axes=1)
     temperature = fit_temperature(blend, target, row_weights) if task.kind.is_classification else 1.0
     return weights, temperature, task.metric.score(target, blend, row_weights)
-
-
-def saved_parts(folder: Path, fold: int) -> dict[str, bytes]:
-    """Reads the saved model of one fold."""
-    prefix = f"{fold}."
-    return {p.name[len(prefix) :]: p.read_bytes() for p in sorted((folder / "models").glob(f"{prefix}*"))}

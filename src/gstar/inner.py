@@ -29,6 +29,7 @@ from gstar.fitting import Fitting
 from gstar.inputs import Inputs, from_arrays, to_arrays
 from gstar.learner import AbstractLearner, Pace, State, TrainingSpec, get_learner, register_learner
 from gstar.metric import METRICS, Metric, TaskKind
+from gstar.parts import write_parts
 from gstar.strategy import Strategy
 from gstar.task import Task
 from gstar.trial import Proposal, Status, Trial
@@ -135,7 +136,6 @@ def train(job: Job) -> dict[str, Any]:
     kind = TaskKind(about["kind"])
     strategy = Strategy.from_json(job.strategy)
     learner = get_learner(strategy.learner)
-    (output / "models").mkdir(parents=True, exist_ok=True)
     query = _map(data, "query")
     initial, cause = _initial(job)
     predictions, query_predictions, steps = [], [], 0
@@ -172,8 +172,7 @@ def train(job: Job) -> dict[str, Any]:
         if query is not None:
             query_predictions.append(learner.predict(state, inputs.take(query)))
         steps += state.steps
-        for part, content in learner.save(state).items():
-            (output / "models" / f"{i}.{part}").write_bytes(content)
+        write_parts(output, i, learner.save(state))
     np.save(output / "predictions.npy", np.concatenate(predictions), allow_pickle=False)
     if query_predictions:
         np.save(output / "query.npy", np.mean(query_predictions, axis=0), allow_pickle=False)

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from gstar.combining import saved_parts
 from gstar.errors import StorageError, UsageError
 from gstar.experience import Experience
+from gstar.parts import read_parts
 from gstar.task import Task
 from gstar.trial import Trial
 
@@ -85,7 +85,7 @@ class Journal:
         """Keeps the weights of a network, for tasks to come; of the first fold, as one is enough."""
         weights = self.experience.weights
         if self.run and weights is not None:
-            parts = saved_parts(Path(str(trial.extra["folder"])), 0)
+            parts = read_parts(Path(str(trial.extra["folder"])), 0)
             origin = Path(str(trial.extra["initial"])) if trial.strategy.init else None
             self._try(lambda: weights.keep(self.task, trial.strategy, parts, run=self.run, origin=origin))
 

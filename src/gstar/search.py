@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 
 from gstar.budget import Budget, fold_plan
-from gstar.combining import combine, saved_parts, worth_combining
+from gstar.combining import combine, worth_combining
 from gstar.errors import NoModelError, UsageError
 from gstar.events import Event, Listener
 from gstar.executors import Limits, ProcessExecutor, SerialExecutor
@@ -34,6 +34,7 @@ from gstar.machine import cores, memory_limit_mb
 from gstar.metafeatures import compute
 from gstar.metric import METRICS, Metric
 from gstar.model import Member, Model
+from gstar.parts import read_parts
 from gstar.policies import get_policy
 from gstar.policy import AbstractPolicy, Context
 from gstar.runfolder import run_folder
@@ -406,7 +407,7 @@ class _Desk:
         weights, temperature, score = combine(self.task, candidates, self.valid_target, self.valid_weights, self.seed)
         chosen = {t.number: float(w) for t, w in zip(candidates, weights, strict=True) if w > 0}
         members = tuple(
-            Member(t.strategy, tuple(saved_parts(Path(str(t.extra["folder"])), i) for i in range(len(self.folds))), w)
+            Member(t.strategy, tuple(read_parts(Path(str(t.extra["folder"])), i) for i in range(len(self.folds))), w)
             for t in candidates
             if (w := chosen.get(t.number, 0.0)) > 0
         )
