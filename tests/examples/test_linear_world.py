@@ -103,11 +103,13 @@ def smoothed(world: World, g: TreeDistribution, meta: np.ndarray) -> np.ndarray:
 
 
 ROOMY, FLAT, NARROW = World(1.0, 1.0, 10, 3), World(0.01, 1.0, 500, 5), World(100.0, 1.0, 4, 20)
+OF_THE_MEAN = [name for name in GRADIENTS if name != "best_of"]
+"""`best_of` climbs another objective, the best of three; tests/gradients/test_best_of.py checks it."""
 
 
 @pytest.mark.parametrize(
     ("name", "world"),
-    [*((name, ROOMY) for name in GRADIENTS), ("leave_one_out", FLAT), ("leave_one_out", NARROW)],
+    [*((name, ROOMY) for name in OF_THE_MEAN), ("leave_one_out", FLAT), ("leave_one_out", NARROW)],
     ids=str,
 )
 def test_gradients_agree_with_the_closed_form(name: str, world: World):
