@@ -58,17 +58,16 @@ def collect(data: Path, budget_s: float, part: int, parts: int, forms: tuple[str
 
 
 def _plan(live: list[LiveTask]) -> Iterator[tuple[LiveTask, list[Strategy]]]:
-    """Yields tasks with a few strategies each: all once before any comes again; those cut short come last."""
+    """Yields tasks with a few strategies each: all once before any comes again."""
     lists = {form: _rounds(strategies_for(form)) for form in FORMS}
     for i, form in sorted((i, name) for name in FORMS for i in range(len(lists[name]))):
         yield from ((task, lists[form][i]) for task in live if task.task.form == form)
 
 
 def _rounds(strategies: list[Strategy]) -> list[list[Strategy]]:
-    """Returns the strategies in rounds, then those with a quarter of the epochs, each once."""
-    less = dict.fromkeys(q for s in strategies if (q := quarter(s)) is not None and q not in strategies)
-    every = [*strategies, *less]
-    return [every[i : i + ROUND] for i in range(0, len(every), ROUND)]
+    """Returns the strategies in rounds, each with those cut to a quarter of the epochs."""
+    rounds = [strategies[i : i + ROUND] for i in range(0, len(strategies), ROUND)]
+    return [[*some, *(q for s in some if (q := quarter(s)) is not None and q not in strategies)] for some in rounds]
 
 
 def _tried(task: LiveTask, strategies: list[Strategy]) -> list[Trial]:

@@ -188,20 +188,25 @@ def rows_of(strategy: Strategy) -> str:
 
 
 def informed(table: Table, g: CandidateDistribution) -> Array:
-    """Returns ``(W,)`` meta-parameters under which, of a learner, those strategies are drawn that were tried on a form.
+    """Returns ``(W,)`` meta-parameters under which only learners and strategies that a form takes are drawn.
 
-    Which learners take a form at all, g has to learn.
+    A learner none of whose strategies was tried on a form is as improbable there as `gstar.metatraining.informed_start`
+    makes one that does not take it.
     """
     meta = g.start(np.random.default_rng(0))
     raw_size = g.tree.map.raw_size
     weights = meta[raw_size:].reshape(g.context_size, raw_size)
     for form in dict.fromkeys(table.forms.tolist()):
-        tried = np.isfinite(table.rewards[table.forms == form]).any(axis=0)
+        own, tried = weights[NAMES.index(f"is_{form}")], np.isfinite(table.rewards[table.forms == form]).any(axis=0)
+        for name in set(table.learners.tolist()) - set(table.learners[tried].tolist()):
+            own[_place(g, "learner", name)] = UNFIT
         for j in np.flatnonzero(~tried):
-            name = f"{table.strategies[j].learner}.strategy"
-            place = g.tree.heads[name].parameter.choices.index(table.strategies[j].hash)
-            weights[NAMES.index(f"is_{form}"), g.tree.slices[name].start + place] = UNFIT
+            own[_place(g, f"{table.learners[j]}.strategy", table.strategies[j].hash)] = UNFIT
     return meta
+
+
+def _place(g: CandidateDistribution, parameter: str, choice: str) -> int:
+    return int(g.tree.slices[parameter].start + g.tree.heads[parameter].parameter.choices.index(choice))
 
 
 def history(table: Table, task: int, tried: Sequence[int]) -> Array:
