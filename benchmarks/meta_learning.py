@@ -106,7 +106,7 @@ def _first(
 def _first_with_lines(table: Table, rows: Array, setup: Setup, iterations: int, lines: list[dict]) -> None:
     def listener(progress: Progress) -> None:
         if progress.iteration % 5 == 0:
-            lines.append(_line(progress, g, table, contexts))
+            lines.append(_line(progress, g, table, contexts, rows))
 
     g, contexts = distribution(table, len(NAMES)), seen_contexts(table, setup.sees)
     _train_first(table, rows, setup.estimator, setup.sees, 0, iterations, listener)
@@ -258,15 +258,16 @@ def after(table: Table, task: int, tried: Sequence[int]) -> Array:
     return np.where(np.isfinite(table.rewards[task]), rewards, FAILED)
 
 
-def _line(progress: Progress, g: CandidateDistribution, table: Table, contexts: Array) -> dict:
-    """Returns what `draw_trace` needs of an iteration: where g stands on tasks of each form."""
-    chances = {}
+def _line(progress: Progress, g: CandidateDistribution, table: Table, contexts: Array, rows: Array) -> dict:
+    """Returns what `draw_trace` needs: where g stands on tasks of each form, and its mean reward on some rows."""
+    chances, rewards = {}, np.where(np.isfinite(table.rewards[rows]), table.rewards[rows], FAILED)
+    expected = (np.exp(g.log_probs(progress.meta, contexts[rows])) * rewards).sum(axis=1)
     for form in dict.fromkeys(table.forms.tolist()):
         shares = np.exp(g.log_probs(progress.meta, contexts[table.forms == form])).mean(axis=0)
         chances[form] = {n: float(shares[table.learners == n].sum()) for n in dict.fromkeys(table.learners.tolist())}
     return {
         "iteration": progress.iteration,
-        "reward": progress.reward,
+        "reward": float(expected.mean()),
         "entropy": progress.entropy,
         "trials": progress.n_trainings,
         "failed": progress.n_failed,
