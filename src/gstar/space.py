@@ -268,10 +268,19 @@ class Space:
         A caller may add the value of each name it is handed before it asks for the next:
         that is how `sample` and every learned distribution walk the tree.
         """
+        for name, parameter, parent, values in self._walk:
+            if parent is None or (parent in configuration and configuration[parent] in values):
+                yield name, parameter
+
+    @cached_property
+    def _walk(self) -> tuple[tuple[str, Parameter, str | None, tuple[Scalar, ...]], ...]:
+        """Each parameter with its name, its parent and the parent's values; a search walks the tree very often."""
+        found = []
         for name, parameter in self.parameters.items():
             condition = self.conditions.get(name)
-            if condition is None or condition.holds(configuration):
-                yield name, parameter
+            parent, values = (None, ()) if condition is None else (condition.parent, condition.values)
+            found.append((name, parameter, parent, values))
+        return tuple(found)
 
     def build(self, choose: Callable[[str, Parameter], Scalar]) -> Configuration:
         """Returns the configuration that a function chooses, asked parameter by parameter."""
