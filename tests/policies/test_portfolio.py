@@ -74,7 +74,7 @@ def test_what_was_best_on_another_part_of_the_same_data_comes_first() -> None:
     assert policy.portfolio(there)[0] == bests[task]
     proposal = policy.ask([there], np.random.default_rng(0))[0]
     assert proposal is not None
-    assert "above all those like this one" in proposal.reason
+    assert "learned from tasks like this one" in proposal.reason
 
 
 def test_proposes_the_portfolio_in_order_and_then_the_built_in_one() -> None:

@@ -218,7 +218,7 @@ class PortfolioPolicy(AbstractPolicy):
             learned = [self.records.strategies[columns[j]] for j in order]
             ordered = learned if self.closed else unique([*learned, *built_in(known.learners)])
             like = near[np.isfinite(scores).any(axis=1)].max(initial=0.0) > 0.5
-            origin = "other tasks, above all those like this one" if like else "other tasks"
+            origin = "tasks like this one" if like else "other tasks"
             self._portfolios[key] = _Portfolio(ordered, len(learned), origin)
         return self._portfolios[key]
 
