@@ -53,10 +53,10 @@ of 0.70, and 0.48 with the Gaussian taking over after six of its strategies."""
 
 N_SIMILAR: Final = 10
 N_BASES: Final = 3
-N_NEAR: Final = 8
+N_NEAR: Final = 12
 KEEP: Final = 0.7
 STEP: Final = 0.15
-"""Each time, 8 strategies near the best of each of the best 3 learners are candidates too, each choice kept with
+"""Each time, 12 strategies near the best of each of the best 3 learners are candidates too, each choice kept with
 this probability, numbers moved by a deviation of this share of their range."""
 
 
