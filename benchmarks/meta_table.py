@@ -15,7 +15,7 @@ from gstar.strategy import Strategy
 
 Array = np.ndarray
 FAILED = -1.0
-LATER = ("table",)
+LATER = ("table", "sequences", "images")
 """Forms of which all later tasks were tried."""
 
 
