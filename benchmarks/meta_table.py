@@ -15,8 +15,6 @@ from gstar.strategy import Strategy
 
 Array = np.ndarray
 FAILED = -1.0
-LATER = ("table", "sequences", "images")
-"""Forms of which all later tasks were tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +126,8 @@ def _tried_everywhere(by_key: dict[tuple[str, str], dict], about: dict[str, dict
 
 
 def read_rows(folder: Path) -> list[dict]:
-    """Returns the recorded trials: of forms in `LATER` those on the later tasks, of others the first ones."""
-    later = list(_joined(read_lines(folder / "meta_training_trials.jsonl")))
-    first = list(read_lines(folder / "meta_training_first_trials.jsonl"))
-    return [
-        *(row for row in later if row["form"] in LATER),
-        *(row for row in first if row["form"] not in LATER),
-    ]
+    """Returns the recorded trials."""
+    return list(_joined(read_lines(folder / "meta_training_trials.jsonl")))
 
 
 def _joined(lines: Iterable[dict]) -> Iterator[dict]:
