@@ -70,6 +70,17 @@ def test_without_records_it_opens_with_the_built_in_portfolio() -> None:
     assert [p.strategy for p in proposals if p is not None] == built_in(toy_learners())
 
 
+def test_what_the_portfolio_cannot_afford_is_no_reason_to_draw_blindly() -> None:
+    policy = GaussianPolicy(toy_records(12), learners=toy_learners())
+    context = toy_context(n_rows=200_000, n_features=50, trials_left=None, budget_left_s=3.0)
+    proposals = [p for p in Episode(policy, context).run(15) if p is not None]
+    cheap = [
+        s for s in PortfolioPolicy(policy.records, learners=toy_learners()).portfolio(context) if s.learner == "ridge"
+    ]
+    assert len(proposals) > len(cheap)
+    assert not [p.reason for p in proposals if p.reason.startswith("near a good one")]
+
+
 def test_remembered_weights_are_among_the_candidates() -> None:
     learners = {**toy_learners(), "network": replace(toy_learners()["network"], handles_initial=True)}
     policy = GaussianPolicy(toy_records(12), learners=learners, opening=0)

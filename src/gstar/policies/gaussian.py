@@ -176,9 +176,10 @@ class GaussianPolicy(AbstractPolicy):
         known = self._prepare(context)
         if is_spent(context) or not known.learners:
             return None
-        if len(taken(context)) < min(self.opening, len(self._portfolio.portfolio(context))):
+        listed = self._portfolio.portfolio(context)
+        if len(taken(context)) < min(self.opening, len(listed)):
             first = self._portfolio.ask([context], rng)[0]
-            if first is not None:
+            if first is not None and first.strategy in listed:
                 return replace(first, policy=self.name, policy_version=self.version)
         options = self._options(known, context)
         if not options.fits.any():
