@@ -34,8 +34,8 @@ class Journal:
     task: Task
     run: str = ""
     notes: list[str] = field(default_factory=list)
-    _unwritten: list[Trial] = field(default_factory=list)
-    _works: bool = True
+    _unwritten: list[Trial] = field(default_factory=list, init=False)
+    _works: bool = field(default=True, init=False)
 
     def begin(self, features: Array, settings: Mapping[str, Any], trials: Sequence[Trial]) -> list[Trial]:
         """Opens the run; returns the trials that ended before the task was described, with its identifier.
