@@ -16,20 +16,20 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import sys
-import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from meta_tasks import read_families
+from pool import spread
 
 from gstar.branching import Branches, ControlSettings, branch, by_family, learn_controller, worth
-from gstar.control import DECISIONS, GO_ON, POINTS, Controller, Decision, Observation
+from gstar.control import DECISIONS, GO_ON, POINTS, Controller, Observation
 from gstar.fitting import Fitting
 from gstar.learner import TrainingSpec, get_learner
+from gstar.machine import cores
 from gstar.metric import TaskKind
 from gstar.policies.candidates import make_strategy
 from gstar.reading import make_task
@@ -49,6 +49,8 @@ BASES = ("one_cycle", "constant")
 """The schedules that a controller learns to act on, in turns."""
 SCHEDULES = ("constant", "cosine", "one_cycle", "step")
 SUPPORT, VALID, QUERY = 300, 100, 400
+LARGE = 1600
+"""Rows of images and sequences, so that enough are left where few are of one class."""
 STEP_PRICE = 0.01
 """What the steps of a whole training cost, in units of the reward."""
 PATIENCE = 0.2
@@ -68,9 +70,11 @@ class Source:
 def sources(data: Path) -> Iterator[Source]:
     """Yields small tables, and the images and sequences of `meta_training.py`."""
     yield from (Source(*item) for item in table_tasks(data))
-    for item, half in read_families(data):
-        if item.task.form != "table":
-            yield Source(item.task, item.family, ("train", "test")[half])
+    others = [item for item in read_families(data, rows=LARGE) if item.task.form != "table"]
+    families = sorted({(item.task.form, item.family) for item in others})
+    for item in others:
+        side = ("train", "test")[families.index((item.task.form, item.family)) % 2]
+        yield Source(item.task, item.family, side)
 
 
 def table_tasks(data: Path) -> Iterator[tuple[Task, str, str]]:
@@ -181,41 +185,42 @@ def _stratified(rows, target, kind: TaskKind, n_valid: int, n_support: int) -> t
     return order[every], rest[np.linspace(0, len(rest) - 1, n_support).round().astype(int)]
 
 
-def collect(data: Path, budget_s: float, first_seed: int) -> None:
-    """Branches trainings of meta-train tasks; what is in the file already is not done again. Seconds are of the CPU."""
+def collect(data: Path, budget_s: float, workers: int) -> None:
+    """Branches trainings of meta-train tasks; what is in the file already is not done again."""
     done = {tuple(r["run"]) for r in read(TABLE)}
-    begin, number = time.process_time(), 0
-    tasks = [s for s in sources(data) if s.side == "train"]
+    tasks, jobs = [s for s in sources(data) if s.side == "train"], []
+    for seed in range(N_SEEDS):
+        for i, source in enumerate(_quick_first(tasks)):
+            for j, condition in enumerate(CONDITIONS):
+                base = BASES[(seed + i + j) % len(BASES)]
+                if (source.task.name, condition, seed, base) not in done:
+                    jobs.append((source, condition, seed, base))
     with TABLE.open("a", encoding="utf-8") as out:
-        for seed in range(first_seed, N_SEEDS):
-            for i, source in enumerate(_quick_first(tasks)):
-                for j, condition in enumerate(CONDITIONS):
-                    base = BASES[(seed + i + j) % len(BASES)]
-                    run = (source.task.name, condition, seed, base)
-                    if run in done:
-                        continue
-                    if time.process_time() - begin > budget_s:
-                        return
-                    episode = Episode.of(source, condition, seed)
-                    if episode is None:
-                        continue
-                    try:
-                        rows = branch(episode.start(base), episode.reward, rng=np.random.default_rng(seed))
-                    except FloatingPointError:
-                        continue
-                    for row in rows:
-                        line = {
-                            "run": run,
-                            "family": source.family,
-                            "seen": {k: round(v, 5) for k, v in row.observation.to_json().items()},
-                            "rewards": [round(v, 5) for v in row.rewards],
-                            "before": row.before,
-                        }
-                        out.write(json.dumps(line) + "\n")
-                    out.flush()
-                    number += 1
-                    spent = time.process_time() - begin
-                    print(f"{number} {run}: {len(rows)} states, {spent:.0f} s so far", file=sys.stderr, flush=True)
+        for lines in spread(_branched, jobs, workers, budget_s):
+            out.write("".join(json.dumps(line) + "\n" for line in lines))
+            out.flush()
+
+
+def _branched(job: tuple[Source, str, int, str]) -> list[dict]:
+    """Returns the states of a training, and what each decision there led to."""
+    source, condition, seed, base = job
+    episode = Episode.of(source, condition, seed)
+    if episode is None:
+        return []
+    try:
+        rows = branch(episode.start(base), episode.reward, rng=np.random.default_rng(seed))
+    except FloatingPointError:
+        return []
+    about = {"run": (source.task.name, condition, seed, base), "family": source.family}
+    return [
+        about
+        | {
+            "seen": {k: round(v, 5) for k, v in row.observation.to_json().items()},
+            "rewards": [round(v, 5) for v in row.rewards],
+            "before": row.before,
+        }
+        for row in rows
+    ]
 
 
 def _quick_first(tasks: list[Source]) -> list[Source]:
@@ -284,10 +289,7 @@ def _interval(values: np.ndarray, families: list[str]) -> str:
     return f"{np.mean(by_name):+.4f} ({np.quantile(means, 0.025):+.4f} to {np.quantile(means, 0.975):+.4f})"
 
 
-Decide = Callable[[Fitting], Decision]
-
-
-def _train(episode: Episode, kind: str, decide: Decide | None = None) -> dict[str, dict]:
+def _train(episode: Episode, kind: str, controller: Controller | None = None) -> dict[str, dict]:
     """Trains once; returns rewards without the price of steps, and shares of the planned steps.
 
     Under a constant rate it says as well what early stopping would have left.
@@ -295,52 +297,53 @@ def _train(episode: Episode, kind: str, decide: Decide | None = None) -> dict[st
     fitting, found, taken = episode.start(kind), {}, []
     while not fitting.ended:
         fitting.look()
-        if decide is not None and fitting.is_due:
-            taken.append(decide(fitting))
+        if controller is not None and fitting.is_due:
+            taken.append(controller.decide(fitting.observe())[0])
             fitting.decide(taken[-1])
         waited = fitting.progress - fitting.best.progress
-        if kind == "constant" and decide is None and "early_stopping" not in found and waited > PATIENCE:
+        if kind == "constant" and controller is None and "early_stopping" not in found and waited > PATIENCE:
             found["early_stopping"] = {"reward": episode.reward(fitting, price=0.0), "steps": fitting.progress}
     end = {"reward": episode.reward(fitting, price=0.0), "steps": fitting.progress}
-    if kind == "constant" and decide is None:
+    if kind == "constant" and controller is None:
         found.setdefault("early_stopping", end)
-    name = kind if decide is None else f"{kind}+control"
-    return found | {name: end | ({"decided": [d.name for d in taken]} if decide else {})}
+    name = kind if controller is None else f"{kind}+control"
+    return found | {name: end | ({"decided": [d.name for d in taken]} if controller else {})}
 
 
-def compare(data: Path, budget_s: float, first_seed: int, which: str) -> None:
+def compare(data: Path, budget_s: float, workers: int, which: str) -> None:
     """Trains meta-test tasks by every method on the same rows and from the same weights; meta-train tasks by schedules.
 
     The controller takes part once it has been learned.
     """
-    methods: dict[str, tuple[str, Decide | None]] = {kind: (kind, None) for kind in SCHEDULES if which != "control"}
+    methods = {kind: (kind, None) for kind in SCHEDULES if which != "control"}
     if CONTROLLER.exists() and which != "fixed":
         controller = Controller.load(CONTROLLER)
-        for base in BASES:
-            methods[f"{base}+control"] = (base, lambda fitting: controller.decide(fitting.observe())[0])
+        methods |= {f"{base}+control": (base, controller) for base in BASES}
     done = {(r["task"], r["condition"], r["seed"], r["method"]) for r in read(RUNS)}
-    begin, tasks = time.process_time(), _quick_first(list(sources(data)))
-    tasks.sort(key=lambda source: (source.task.form != "table", source.side))
+    jobs = []
+    for seed in range(N_SEEDS):
+        for source in _quick_first(list(sources(data))):
+            for condition in CONDITIONS:
+                todo = {m: v for m, v in methods.items() if (source.task.name, condition, seed, m) not in done}
+                if source.side == "train":
+                    todo = {m: v for m, v in todo.items() if v[1] is None and seed == 0}
+                if todo:
+                    jobs.append((source, condition, seed, list(todo.values())))
     with RUNS.open("a", encoding="utf-8") as out:
-        for seed in range(first_seed, N_SEEDS):
-            for source in tasks:
-                if source.side == "train" and seed > 0:
-                    continue
-                for condition in CONDITIONS:
-                    todo = {m: v for m, v in methods.items() if (source.task.name, condition, seed, m) not in done}
-                    if source.side == "train":
-                        todo = {m: v for m, v in todo.items() if v[1] is None}
-                    if not todo or (episode := Episode.of(source, condition, seed)) is None:
-                        continue
-                    if time.process_time() - begin > budget_s:
-                        return
-                    for kind, decide in todo.values():
-                        for method, result in _train(episode, kind, decide).items():
-                            line: dict = {"task": source.task.name, "family": source.family, "side": source.side}
-                            line |= {"condition": condition, "seed": seed, "method": method}
-                            out.write(json.dumps(line | result) + "\n")
-                    out.flush()
-            print(f"seed {seed} done, {time.process_time() - begin:.0f} s", file=sys.stderr, flush=True)
+        for lines in spread(_compared, jobs, workers, budget_s):
+            out.write("".join(json.dumps(line) + "\n" for line in lines))
+            out.flush()
+
+
+def _compared(job: tuple[Source, str, int, list[tuple[str, Controller | None]]]) -> list[dict]:
+    source, condition, seed, todo = job
+    episode = Episode.of(source, condition, seed)
+    if episode is None:
+        return []
+    about = {"task": source.task.name, "form": source.task.form, "family": source.family, "side": source.side}
+    about |= {"condition": condition, "seed": seed}
+    trained = (item for kind, controller in todo for item in _train(episode, kind, controller).items())
+    return [about | {"method": method} | result for method, result in trained]
 
 
 def report() -> None:
@@ -387,16 +390,16 @@ def main() -> None:
     parser.add_argument("what", choices=("collect", "learn", "compare", "report"))
     parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("--budget", default="15m")
-    parser.add_argument("--first-seed", type=int, default=0, help="for a second process beside the first")
+    parser.add_argument("--workers", type=int, default=cores())
     parser.add_argument("--methods", choices=("all", "fixed", "control"), default="all", help="what `compare` trains")
     parser.add_argument("--kl", type=float, help="weight of the divergence; `learn` chooses it if not given")
     given = parser.parse_args()
     if given.what == "collect":
-        collect(given.data, read_duration_s(given.budget), given.first_seed)
+        collect(given.data, read_duration_s(given.budget), given.workers)
     elif given.what == "learn":
         learn(given.kl)
     elif given.what == "compare":
-        compare(given.data, read_duration_s(given.budget), given.first_seed, given.methods)
+        compare(given.data, read_duration_s(given.budget), given.workers, given.methods)
     else:
         report()
 

@@ -1,8 +1,8 @@
 """Trains the models that `meta_training.py` learns from, and keeps what came of them.
 
-    python benchmarks/meta_collect.py DATA --budget 40m [--forms table] [--part 0 --of 2]
+    python benchmarks/meta_collect.py DATA --budget 40m [--forms table] [--workers 2]
 
-It goes on where it stood; parts may run side by side.
+It goes on where it stood.
 
 Every line of the file is one of three things: a task, a strategy, or a trial that names both.
 """
@@ -10,64 +10,65 @@ Every line of the file is one of three things: a task, a strategy, or a trial th
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gzip
 import json
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from meta_conditions import read_live, strategies_for
+from meta_conditions import read_live
+from meta_strategies import drawn_for, strategies_for
 from meta_tasks import quarter
+from pool import spread
 
 from gstar.executors import Limits, SerialExecutor
+from gstar.machine import cores
 from gstar.settings import read_duration_s
 from gstar.strategy import Strategy
 from gstar.trial import Proposal, Trial
 from gstar.worlds.live import LiveTask, LiveWorld
 
-TRIALS = Path(__file__).parent / "results" / "meta_training_trials.jsonl"
+TRIALS = Path(__file__).parent / "results" / "meta_training_trials.jsonl.gz"
 ROUND = 4
 """Strategies that are tried on all tasks of a form before the next ones are."""
 FORMS = ("table", "sequences", "images")
 
 
-def collect(data: Path, budget_s: float, part: int, parts: int, forms: tuple[str, ...] = FORMS) -> None:
+def collect(data: Path, budget_s: float, workers: int, forms: tuple[str, ...], file: Path) -> None:
     """Tries every strategy on every task of its form; what is in the file already is not tried again."""
-    end = time.monotonic() + budget_s
     warnings.simplefilter("ignore")
-    live = [task for i, task in enumerate(read_live(data, forms)) if i % parts == part]
-    tried = {(row["task"], row["strategy"]) for row in read_lines(TRIALS) if "reward" in row}
-    with TRIALS.open("a", encoding="utf-8") as file:
-        for task, strategies in _plan(live):
-            todo = [s for s in strategies if (task.task.name, s.hash) not in tried]
-            if not todo:
-                continue
-            if time.monotonic() > end:
-                return
-            begin = time.process_time()
-            trials = _tried(task, todo)
-            lines = [_about(task), *({"hash": s.hash, "point": s.to_json()} for s in todo)]
-            lines += [_row(trial, task) for trial in trials]
-            file.write("".join(json.dumps(line) + "\n" for line in lines))
-            file.flush()
-            failed = sum(trial.query_score is None for trial in trials)
-            cpu_s = time.process_time() - begin
-            print(f"{task.task.name}: {len(trials)} trials, {failed} failed, {cpu_s:.1f} CPU s", file=sys.stderr)
+    live = list(read_live(data, forms))
+    tried = {(row["task"], row["strategy"]) for row in read_lines(file) if "reward" in row}
+    plan = ((task, [s for s in some if (task.task.name, s.hash) not in tried]) for task, some in _plan(live))
+    jobs = [(task, todo) for task, todo in plan if todo]
+    print(f"{len(live)} tasks, {sum(len(todo) for _, todo in jobs)} trials to make", file=sys.stderr, flush=True)
+    with gzip.open(file, "at", encoding="utf-8") as out:
+        for lines in spread(_lines, jobs, workers, budget_s):
+            out.write("".join(json.dumps(line) + "\n" for line in lines))
+            out.flush()
+
+
+def _lines(job: tuple[LiveTask, list[Strategy]]) -> list[dict]:
+    task, strategies = job
+    trials = _tried(task, strategies)
+    about = [_about(task), *({"hash": s.hash, "point": s.to_json()} for s in strategies)]
+    return [*about, *(_row(trial, task) for trial in trials)]
 
 
 def _plan(live: list[LiveTask]) -> Iterator[tuple[LiveTask, list[Strategy]]]:
     """Yields tasks with a few strategies each: all once before any comes again."""
-    lists = {form: _rounds(strategies_for(form)) for form in FORMS}
-    for i, form in sorted((i, name) for name in FORMS for i in range(len(lists[name]))):
-        yield from ((task, lists[form][i]) for task in live if task.task.form == form)
+    lists = {form: _rounds(strategies_for(form), drawn_for(form)) for form in FORMS}
+    for k, form in sorted((k, name) for name in FORMS for k in range(len(lists[name]))):
+        yield from ((task, lists[form][k]) for task in live if task.task.form == form)
 
 
-def _rounds(strategies: list[Strategy]) -> list[list[Strategy]]:
-    """Returns the strategies in rounds, each with those cut to a quarter of the epochs."""
+def _rounds(strategies: list[Strategy], drawn: list[Strategy]) -> list[list[Strategy]]:
+    """Returns the strategies in rounds, each with those cut to a quarter of the epochs that halving asks for."""
     rounds = [strategies[i : i + ROUND] for i in range(0, len(strategies), ROUND)]
-    return [[*some, *(q for s in some if (q := quarter(s)) is not None and q not in strategies)] for some in rounds]
+    return [[*some, *(q for s in some if s in drawn and (q := quarter(s)) is not None)] for some in rounds]
 
 
 def _tried(task: LiveTask, strategies: list[Strategy]) -> list[Trial]:
@@ -97,13 +98,12 @@ def _worth(task: LiveTask, score: float | None) -> float | None:
 
 
 def read_lines(file: Path) -> Iterator[dict]:
-    """Yields the lines; one that a kill cut off is left out."""
-    if file.exists():
-        for line in file.read_text(encoding="utf-8").splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue
+    """Yields the lines; what a kill cut off is left out."""
+    if not file.exists():
+        return
+    with gzip.open(file, "rt", encoding="utf-8") as lines, contextlib.suppress(EOFError, ValueError):
+        for line in lines:
+            yield json.loads(line)
 
 
 def main() -> None:
@@ -112,10 +112,10 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--budget", default="40m")
     parser.add_argument("--forms", default=",".join(FORMS))
-    parser.add_argument("--part", type=int, default=0)
-    parser.add_argument("--of", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=cores())
+    parser.add_argument("--file", type=Path, default=TRIALS)
     given = parser.parse_args()
-    collect(given.data, read_duration_s(given.budget), given.part, given.of, tuple(given.forms.split(",")))
+    collect(given.data, read_duration_s(given.budget), given.workers, tuple(given.forms.split(",")), given.file)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The tasks and strategies of `meta_training.py`: few rows to learn from, as they are, with wrong labels, or lopsided.
+"""The tasks of `meta_training.py`: few rows to learn from, as they are, with wrong labels, or lopsided.
 
-A family is five classes of an image collection, a source of sequences, or a table and those like it; all its tasks
-are on one side of every split.
+A family is five classes of an image collection, an alphabet, a source of sequences, or a table and those like it; all
+its tasks, of whatever form, are on one side of every split.
 """
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from meta_tasks import image_sources, read_sequence, short
+from meta_tasks import averaged, image_sources, read_sequence, stride
 
-from gstar.learner import get_learner
 from gstar.metatraining import cut_classes
 from gstar.metric import METRICS
-from gstar.policies.candidates import make_strategy
 from gstar.reading import make_task
-from gstar.strategy import SCHEDULE_SPACE, Strategy
 from gstar.task import Task
 from gstar.validation import plan_folds
 from gstar.worlds.live import QUERY_FRACTION, LiveTask
@@ -34,66 +31,17 @@ WRONG = 0.3
 """Share of wrong labels among the support rows of a noisy task."""
 RATIO = 10
 """Rows of the large class for one of the small class, in the support rows of a lopsided task."""
-PLAIN_FLAT = {"flat_linear": ({}, {"strength": 1.0}), "flat_lightgbm": ({}, {"leaves": 8, "rate": 0.05})}
-OTHERS = {
-    "images": {"flat_mlp": ({},), **PLAIN_FLAT},
-    "sequences": PLAIN_FLAT,
-    "table": {
-        "linear": ({}, {"strength": 1.0}, {"numbers": "spline", "strength": 0.1}),
-        "lightgbm": ({}, {"leaves": 8, "rate": 0.05}, {"extra": True, "leaves": 64, "rate": 0.03}),
-        "extra_trees": ({}, {"max_features": 1.0, "min_leaf": 2}),
-        "kernel": ({}, {"reach": 0.3, "strength": 0.01}),
-    },
-}
-"""Learners that are no networks of the form's own kind: what differs from their defaults."""
-NETWORKS = {
-    "images": {"cnn": ({}, {"depth": 2, "learning_rate": 0.015}, {"augment": "none"}, {"augment": "mirror"})},
-    "sequences": {
-        "cnn": ({}, {"depth": 2, "augment": "none"}),
-        "rnn": ({}, {"cell": "gru", "width": 16, "learning_rate": 0.01}),
-    },
-    "table": {"mlp": ({}, {"embedding": "periodic", "numbers": "standard", "norm": "layer", "learning_rate": 0.005})},
-}
-"""Networks: the first configuration is tried in all ways, the others in a few."""
-SCHEDULES = {
-    "one_cycle": {"kind": "one_cycle", "one_cycle_rise": 0.3},
-    "constant": {"kind": "constant"},
-    "cosine": {"kind": "cosine", "warm_up": 0.0},
-    "warm_up": {"kind": "cosine", "warm_up": 0.25},
-    "step": {"kind": "step", "step_factor": 0.3, "step_drops": 2, "warm_up": 0.0},
-}
-ROWS = {
-    "all": {"kind": "all", "pace": "shuffled"},
-    "balanced": {"kind": "balanced", "pace": "shuffled"},
-    "clean": {"kind": "clean", "clean_fraction": 0.75, "pace": "shuffled"},
-    "easy_first": {"kind": "all", "pace": "easy_first"},
-    "hard_first": {"kind": "all", "pace": "hard_first"},
-    "small_loss": {"kind": "all", "pace": "small_loss", "drop_share": 0.25},
-}
-WAYS = (
-    ("one_cycle", "all"),
-    ("constant", "all"),
-    ("constant", "clean"),
-    ("constant", "small_loss"),
-    ("one_cycle", "clean"),
-    ("constant", "balanced"),
-    ("cosine", "all"),
-    ("one_cycle", "easy_first"),
-    ("one_cycle", "small_loss"),
-    ("one_cycle", "balanced"),
-    ("step", "all"),
-    ("one_cycle", "hard_first"),
-    ("warm_up", "all"),
-)
-"""Schedule and rows; the first is the default of all networks."""
-FEW_WAYS = 2
-"""Ways of all configurations but the first."""
 
 
 def read_live(data: Path, forms: Collection[str]) -> Iterator[LiveTask]:
     """Yields all tasks of some forms."""
-    for form, source in (("table", _tables), ("sequences", _sequences), ("images", _images)):
-        if form in forms:
+    sources = {
+        "table": (_tables, _large_tables),
+        "sequences": (_sequences, _strokes, _image_rows),
+        "images": (_images, _letters),
+    }
+    for form in forms:
+        for source in sources[form]:
             yield from source(data)
 
 
@@ -140,6 +88,88 @@ def _tables(data: Path) -> Iterator[LiveTask]:
             yield _under("lopsided", task, family, rng)
 
 
+def _large_tables(data: Path) -> Iterator[LiveTask]:
+    """Yields few rows of larger tables, one of each family that has no small one."""
+    with (data / "manifest.csv").open(encoding="utf-8") as file:
+        rows = [r for r in csv.DictReader(file) if int(r["n_features"]) < 60]
+    small = {row["family"] or row["name"] for row in rows if 200 <= int(row["n_rows"]) <= 1500}
+    by_family = {row["family"] or row["name"]: row for row in rows if int(row["n_rows"]) > 1500}
+    for i, (family, row) in enumerate(sorted(by_family.items())):
+        if family not in small:
+            rng = np.random.default_rng([6, i])
+            task = make_task(data / "tasks" / Path(row["file"]).name, target=row["target"], name=row["name"])
+            yield _under("plain", _few_of_each(task, rng), family, rng)
+
+
+def _few_of_each(task: Task, rng: np.random.Generator) -> Task:
+    """Returns at most twice as many rows as are needed, of at most five classes."""
+    if task.n_classes > 5:
+        task = cut_classes(task, _some(task, 5, rng))
+    return task.take(np.sort(rng.permutation(len(task))[: 2 * (SUPPORT + QUERY)]))
+
+
+def _letters(data: Path) -> Iterator[LiveTask]:
+    """Yields drawings of five letters of each alphabet."""
+    for name, drawings in _alphabets(data, "images"):
+        labels, pixels = drawings["character"], drawings["images28"]
+        rng = np.random.default_rng([7, len(name), len(labels)])
+        rows = np.flatnonzero(np.isin(labels, rng.choice(np.unique(labels), 5, replace=False)))
+        task = make_task(pixels[rows][:, None], labels[rows].astype(str), name=f"letters-{name}")
+        yield _under("plain", task, f"letters-{name}", rng)
+
+
+def _strokes(data: Path) -> Iterator[LiveTask]:
+    """Yields how five, and ten, letters of each alphabet were drawn: place of the pen, and whether a stroke begins."""
+    for name, drawings in _alphabets(data, "strokes"):
+        labels, rng = drawings["character"], np.random.default_rng([8, len(name), len(drawings["character"])])
+        for ways in (5, 10):
+            rows = np.flatnonzero(np.isin(labels, rng.choice(np.unique(labels), ways, replace=False)))
+            paths = [_path(drawings, i) for i in rows]
+            block = stride(max(len(path) for path in paths))
+            inputs = [averaged(path, block) for path in paths]
+            task = make_task(inputs, labels[rows].astype(str), name=f"strokes-{name}")
+            yield _under("plain", task, f"letters-{name}", rng)
+
+
+def _path(drawings: dict[str, Array], i: int) -> Array:
+    first, last = drawings["drawing_ptr"][i : i + 2]
+    ends = drawings["stroke_ptr"][first : last + 1]
+    points = drawings["points"][ends[0] : ends[-1], :2] / 105
+    begins = np.zeros((len(points), 1), np.float32)
+    begins[ends[:-1] - ends[0]] = 1.0
+    return np.concatenate([points, begins], axis=1).astype(np.float32)
+
+
+def _alphabets(data: Path, what: str) -> Iterator[tuple[str, dict[str, Array]]]:
+    """Yields each alphabet once, with its arrays; those with a row per drawing are cut to its own."""
+    seen: set[str] = set()
+    for part in ("small1", "small2"):
+        arrays = dict(np.load(data / "omniglot" / f"{what}_background_{part}.npz"))
+        for k, name in enumerate(arrays["alphabet_names"].tolist()):
+            if name in seen:
+                continue
+            seen.add(name)
+            rows = np.flatnonzero(arrays["alphabet"] == k)
+            own = {key: array[rows] for key, array in arrays.items() if len(array) == len(arrays["alphabet"])}
+            if what == "strokes":  # the drawings of an alphabet lie one after the other
+                own |= {key: arrays[key] for key in ("points", "stroke_ptr")}
+                own["drawing_ptr"] = arrays["drawing_ptr"][rows[0] : rows[-1] + 2]
+            yield name, own
+
+
+def _image_rows(data: Path) -> Iterator[LiveTask]:
+    """Yields digits as sequences of their rows; a family is that of the digits as images."""
+    name, labels, pixels = image_sources(data)[0]
+    for half, classes in enumerate((np.arange(5), np.arange(5, 10))):
+        rng = np.random.default_rng([len(name), half, 9])
+        for condition, ways in (("plain", 2), ("plain", 5), ("noisy", 2)):
+            rows = rng.permutation(np.flatnonzero(np.isin(labels, rng.choice(classes, ways, replace=False))))
+            rows = rows[: 4 * (SUPPORT + QUERY)]
+            steps = list(pixels(rows)[:, 0].astype(np.float32) / 255)
+            task = make_task(steps, labels[rows].astype(str), name=f"{name}-rows-{half}")
+            yield _under(condition, task, f"{name}-{half}", rng)
+
+
 def _some(task: Task, n: int, rng: np.random.Generator) -> Array:
     """Returns n of the classes, those with the most rows more likely."""
     counts = np.bincount(task.target.astype(int), minlength=task.n_classes)
@@ -182,25 +212,3 @@ def _wronged(task: Task, support: Array, rng: np.random.Generator) -> Array:
     else:
         target[rows] = np.roll(target[rows], 1)
     return target
-
-
-def strategies_for(form: str) -> list[Strategy]:
-    """Returns what is tried on every task of a form, what tells most first."""
-    found: list[tuple[int, Strategy]] = []
-    for name, changes in OTHERS[form].items():
-        for i, change in enumerate(changes):
-            learner = get_learner(name)
-            given = short(learner, change)
-            found.append((3 * i, make_strategy(name, learner, given)))
-    for name, changes in NETWORKS[form].items():
-        for i, change in enumerate(changes):
-            ways = WAYS if i == 0 else WAYS[:FEW_WAYS]
-            found += [(2 * i + j, way_of(name, change, *way)) for j, way in enumerate(ways)]
-    return list(dict.fromkeys(strategy for _, strategy in sorted(found, key=lambda item: item[0])))
-
-
-def way_of(name: str, change: dict, schedule: str, rows: str) -> Strategy:
-    """Returns a network's configuration with this schedule and these rows."""
-    learner = get_learner(name)
-    strategy = make_strategy(name, learner, short(learner, change))
-    return replace(strategy, schedule=SCHEDULE_SPACE.complete(SCHEDULES[schedule]), selection=dict(ROWS[rows]))

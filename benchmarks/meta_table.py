@@ -127,7 +127,7 @@ def _tried_everywhere(by_key: dict[tuple[str, str], dict], about: dict[str, dict
 
 def read_rows(folder: Path) -> list[dict]:
     """Returns the recorded trials."""
-    return list(_joined(read_lines(folder / "meta_training_trials.jsonl")))
+    return list(_joined(read_lines(folder / "meta_training_trials.jsonl.gz")))
 
 
 def _joined(lines: Iterable[dict]) -> Iterator[dict]:

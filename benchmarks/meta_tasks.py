@@ -27,10 +27,10 @@ LONGEST = 64
 """Longer sequences are averaged over blocks of steps."""
 
 
-def read_families(data: Path) -> Iterator[Family]:
-    """Yields all tasks, with the metrics log-loss and RMSE."""
+def read_families(data: Path, rows: int = ROWS) -> Iterator[Family]:
+    """Yields all tasks of at most so many rows, with the metrics log-loss and RMSE."""
     for source in (_images, _sequences, _tables):
-        for family in source(data):
+        for family in source(data, rows):
             metric = METRICS["log_loss"] if family.task.kind.is_classification else family.task.metric
             yield replace(family, task=replace(family.task, metric=metric))
 
@@ -50,25 +50,25 @@ def image_sources(data: Path) -> tuple[tuple[str, Array, Callable[[Array], Array
     return (("mnist", mnist["y"], lambda rows: mnist["x"][rows][:, None]), ("cifar", cifar["y"], cifar_pixels))
 
 
-def _images(data: Path) -> Iterator[Family]:
+def _images(data: Path, n_rows: int) -> Iterator[Family]:
     """Yields two binary tasks and one with five classes from each half of the classes of each collection."""
     for name, labels, pixels in image_sources(data):
         for half, classes in enumerate((np.arange(5), np.arange(5, 10))):
             rng = np.random.default_rng([len(name), half])
             for k, ways in enumerate((2, 2, 5)):
                 chosen = rng.choice(classes, ways, replace=False)
-                rows = rng.permutation(np.flatnonzero(np.isin(labels, chosen)))[:ROWS]
+                rows = rng.permutation(np.flatnonzero(np.isin(labels, chosen)))[:n_rows]
                 task = make_task(pixels(rows), labels[rows].astype(str), name=f"{name}-{half}-{k}")
                 yield Family(task, f"{name}-{half}")
 
 
-def _sequences(data: Path) -> Iterator[Family]:
+def _sequences(data: Path, n_rows: int) -> Iterator[Family]:
     """Yields the sequence tasks; of five classes or more, five of them."""
     with (data / "sequences" / "manifest.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         family = Family(read_sequence(data, row), row["family"] or row["name"])
-        yield from episodes_of([family], ways=(5,) if family.task.n_classes >= 5 else (), rows=ROWS)
+        yield from episodes_of([family], ways=(5,) if family.task.n_classes >= 5 else (), rows=n_rows)
 
 
 def read_sequence(data: Path, row: dict[str, str]) -> Task:
@@ -77,18 +77,24 @@ def read_sequence(data: Path, row: dict[str, str]) -> Task:
     steps = np.asarray(arrays["x"], np.float32)
     steps = steps[:, :, None] if steps.ndim == 2 else steps
     lengths = np.asarray(arrays["lengths"]) if "lengths" in arrays else np.full(len(steps), steps.shape[1])
-    block = -(-int(lengths.max()) // LONGEST)
+    block = stride(int(lengths.max()))
     chosen = np.random.default_rng(0).permutation(len(steps))[:3000]
-    inputs = [_averaged(steps[i, : lengths[i]], block) for i in chosen]
+    inputs = [averaged(steps[i, : lengths[i]], block) for i in chosen]
     target = arrays["y"][chosen]
     return make_task(inputs, target if row["task"] == "regression" else target.astype(str), name=row["name"])
 
 
-def _averaged(steps: np.ndarray, block: int) -> np.ndarray:
+def stride(longest: int) -> int:
+    """Returns how many steps are averaged to one."""
+    return -(-longest // LONGEST)
+
+
+def averaged(steps: np.ndarray, block: int) -> np.ndarray:
+    """Returns ``(T / block, D)`` means of blocks of steps."""
     return np.add.reduceat(steps, np.arange(0, len(steps), block)) / block
 
 
-def _tables(data: Path) -> Iterator[Family]:
+def _tables(data: Path, n_rows: int) -> Iterator[Family]:
     """Yields twelve small tables."""
     with (data / "manifest.csv").open(encoding="utf-8") as file:
         rows = [
@@ -99,7 +105,7 @@ def _tables(data: Path) -> Iterator[Family]:
     for name in (names[j] for j in np.linspace(0, len(names) - 1, 12).astype(int)):
         row = by_family[name]
         task = make_task(data / "tasks" / Path(row["file"]).name, target=row["target"], name=row["name"])
-        yield from episodes_of([Family(task, name)], rows=ROWS)
+        yield from episodes_of([Family(task, name)], rows=n_rows)
 
 
 def short(learner: AbstractLearner, given: dict[str, object]) -> dict[str, object]:
