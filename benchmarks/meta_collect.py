@@ -2,7 +2,7 @@
 
     python benchmarks/meta_collect.py DATA --budget 40m [--forms table] [--workers 2]
 
-It goes on where it stood.
+It goes on where it stood; tasks are described anew each time.
 
 Every line of the file is one of three things: a task, a strategy, or a trial that names both.
 """
@@ -46,6 +46,7 @@ def collect(data: Path, budget_s: float, workers: int, forms: tuple[str, ...], f
     jobs = [(task, todo) for task, todo in plan if todo]
     print(f"{len(live)} tasks, {sum(len(todo) for _, todo in jobs)} trials to make", file=sys.stderr, flush=True)
     with gzip.open(file, "at", encoding="utf-8") as out:
+        out.write("".join(json.dumps(_about(task)) + "\n" for task in live))
         for lines in spread(_lines, jobs, workers, budget_s):
             out.write("".join(json.dumps(line) + "\n" for line in lines))
             out.flush()
@@ -54,8 +55,7 @@ def collect(data: Path, budget_s: float, workers: int, forms: tuple[str, ...], f
 def _lines(job: tuple[LiveTask, list[Strategy]]) -> list[dict]:
     task, strategies = job
     trials = _tried(task, strategies)
-    about = [_about(task), *({"hash": s.hash, "point": s.to_json()} for s in strategies)]
-    return [*about, *(_row(trial, task) for trial in trials)]
+    return [*({"hash": s.hash, "point": s.to_json()} for s in strategies), *(_row(trial, task) for trial in trials)]
 
 
 def _plan(live: list[LiveTask]) -> Iterator[tuple[LiveTask, list[Strategy]]]:

@@ -131,16 +131,11 @@ def read_rows(folder: Path) -> list[dict]:
 
 
 def _joined(lines: Iterable[dict]) -> Iterator[dict]:
-    """Yields trials with what is said elsewhere of their tasks and strategies."""
-    tasks: dict[str, dict] = {}
-    points: dict[str, dict] = {}
-    for line in lines:
-        if "name" in line:
-            tasks[line["name"]] = line
-        elif "hash" in line:
-            points[line["hash"]] = line["point"]
-        else:
-            yield {**tasks[line["task"]], **line, "point": points[line["strategy"]]}
+    """Yields trials with what is said of their tasks, the last time, and of their strategies."""
+    lines = list(lines)
+    tasks = {line["name"]: line for line in lines if "name" in line}
+    points = {line["hash"]: line["point"] for line in lines if "hash" in line}
+    yield from ({**tasks[x["task"]], **x, "point": points[x["strategy"]]} for x in lines if "reward" in x)
 
 
 def _worth(value: float | None) -> float:

@@ -24,8 +24,11 @@ UNKNOWN_BUDGET_S: Final = 30.0
 SHOWN: Final[Mapping[str, tuple[float, float]]] = {
     "landmark_linear": (0.5, 0.3),
     "landmark_nearest": (0.5, 0.3),
+    "landmark_neighbours": (0.5, 0.3),
     "landmark_tree": (0.5, 0.3),
     "landmark_curvature": (0.0, 0.3),
+    "landmark_patterns": (0.5, 0.3),
+    "landmark_spread": (0.5, 0.3),
     "class_entropy": (0.7, 0.3),
     "first_component": (0.3, 0.3),
     "missing_share": (0.05, 0.1),

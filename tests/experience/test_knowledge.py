@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gstar.experience import Experience, join, knowledge
+from gstar.experience.knowledge import aligned
 from gstar.metric import TaskKind
 from gstar.records import Records
 from gstar.testing.experience import KIND, begin, failed_trial, toy_strategy, toy_task, toy_trial
@@ -60,9 +61,9 @@ def test_joining_is_splitting_backwards():
     np.testing.assert_array_equal(both.meta_features[t], whole.meta_features)
 
 
-def test_meta_features_of_another_version_become_average():
+def test_meta_features_that_an_earlier_version_did_not_know_become_average():
     both = join(records_of((1, 10, 0.5), length=2), records_of((2, 10, 0.5), (4, 10, 0.5)))
-    assert both.meta_features.tolist() == [[3.0] * 3, [2.0] * 3, [4.0] * 3]
+    assert both.meta_features.tolist() == [[1.0, 1.0, 3.0], [2.0] * 3, [4.0] * 3]
 
 
 def test_a_task_in_both_is_described_as_in_the_second():
@@ -85,3 +86,9 @@ def test_kinds_and_metrics_are_apart():
         assert len(experience.records(KIND)) == 0
         assert len(experience.records(TaskKind.REGRESSION)) == 0
         assert experience.records(KIND, "accuracy").scores.tolist() == [[0.25]]
+
+
+def test_vectors_of_an_earlier_version_are_average_in_what_it_did_not_know():
+    found = aligned([np.array([1.0, 2.0]), np.array([3.0, 4.0, 5.0]), np.array([0.0, 0.0, 7.0, 9.0])[:3]], 3)
+    np.testing.assert_array_equal(found, [[1, 2, 6], [3, 4, 5], [0, 0, 7]])
+    np.testing.assert_array_equal(aligned([np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0])], 2), [[1, 2], [4, 5]])

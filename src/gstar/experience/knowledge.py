@@ -94,11 +94,11 @@ def _mean(sums: Array, counts: Array) -> Array:
 def aligned(vectors: Sequence[Array], length: int) -> Array:
     """Returns ``(T, M)`` meta-features from vectors of which some may have another length than M.
 
-    Those were computed by another version of gstar: until such a task is seen again, it is
-    taken to be an average one.
+    Those were computed by another version of gstar: until such a task is seen again, it is taken to be an average one
+    in what an earlier version did not know. What a later version knows besides is left out.
     """
     average = np.mean([v for v in vectors if len(v) == length], axis=0)
-    return np.array([v if len(v) == length else average for v in vectors], float)
+    return np.array([np.r_[v[:length], average[len(v) :]] for v in vectors], float)
 
 
 def join(first: Records, second: Records) -> Records:

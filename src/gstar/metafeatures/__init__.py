@@ -20,7 +20,10 @@ __all__ = ["NAMES", "compute", "goals", "landmarks", "moments", "relations", "si
 
 Array: TypeAlias = np.ndarray
 
-NAMES: Final[tuple[str, ...]] = tuple(sorted(REGISTRY))
+ADDED: Final = ("landmark_patterns", "landmark_spread")
+"""Those of later versions, in the order in which they came: vectors of earlier versions end before them."""
+
+NAMES: Final[tuple[str, ...]] = (*sorted(REGISTRY.keys() - set(ADDED)), *ADDED)
 """The names, in the order of the vector."""
 
 _BOUND: Final = 30.0

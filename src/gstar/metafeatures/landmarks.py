@@ -1,8 +1,12 @@
-"""Landmarks: how well four tiny models do, trained on a few hundred rows.
+"""Landmarks: how well tiny models do, trained on a few hundred rows.
+
+Of images and sequences they see means over places; and two more see what does not depend on the place: how strongly
+small patterns occur anywhere, and how values are spread. Which of them do well tells whether a task is one for
+convolutions.
 
 Each is scored on rows held out from the subsample by its skill: 1 minus its squared error
 over that of always predicting the training mean, with classes as 0/1 outputs. 1 is
-perfect, 0 is no better than the mean; below -1 is cut off. All four are a few lines of
+perfect, 0 is no better than the mean; below -1 is cut off. All are a few lines of
 NumPy, so that no library need be loaded and threads cannot change them.
 """
 
@@ -12,8 +16,10 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from gstar.metafeatures.support import Support, meta_feature, once
+from gstar.inputs import Images, Table
+from gstar.metafeatures.support import Support, in_blocks, meta_feature, once, scaled, standardised
 
 Array: TypeAlias = np.ndarray
 Model: TypeAlias = Callable[[Array, Array, Array], Array]
@@ -22,15 +28,30 @@ _BINS: Final = 16
 _DEPTH: Final = 4
 _MIN_LEAF: Final = 5
 _RIDGE: Final = 10.0
+_PATTERNS: Final = 48
+_REACH: Final = 7
+"""Steps of a pattern."""
+_SIDE: Final = 5
+"""Pixels of a side of a pattern."""
+_STEPS: Final = 64
+_PIXELS: Final = 256
+"""Blocks per channel in which patterns are looked for."""
+_CHANNELS: Final = 12
+_SEEN: Final = 240
+"""Rows, to train on and to score, in which patterns are looked for."""
+_MEASURES: Final = (np.mean, np.std, np.min, np.max)
 
 
 def _skill(s: Support, design: Array, model: Model) -> float:
     train, test = s.landmark_rows
     if not design.shape[1] or not len(test):
         return 0.0
-    y, truth = s.outputs[train], s.outputs[test]
+    return _score(design[train], s.outputs[train], design[test], s.outputs[test], model)
+
+
+def _score(x: Array, y: Array, new: Array, truth: Array, model: Model) -> float:
     baseline = float(((truth - y.mean(axis=0)) ** 2).sum())
-    error = float(((truth - model(design[train], y, design[test])) ** 2).sum())
+    error = float(((truth - model(x, y, new)) ** 2).sum())
     return float(np.clip(1 - error / baseline, -1.0, 1.0)) if baseline > 0 else 0.0
 
 
@@ -73,6 +94,62 @@ def landmark_tree(s: Support) -> float:
 def landmark_curvature(s: Support) -> float:
     """How much better the tree is than the linear model: what is not linear, or interacts."""
     return _tree_skill(s) - landmark_linear(s)
+
+
+@meta_feature
+def landmark_patterns(s: Support) -> float:
+    """Skill of ridge regression on how strongly, and how often, small random patterns occur; of a table 0.
+
+    References:
+        Dempster, Petitjean, Webb: ROCKET (2020), https://arxiv.org/abs/1910.13051
+    """
+    return _skill_anywhere(s, _patterns)
+
+
+@meta_feature
+def landmark_spread(s: Support) -> float:
+    """Skill of ridge regression on mean, deviation and extremes of each channel and of its steps; of a table 0."""
+    return _skill_anywhere(s, _spread)
+
+
+def _skill_anywhere(s: Support, seen: Callable[[Array], Array]) -> float:
+    """Returns the skill on what is seen of images and sequences, wherever it is."""
+    train, test, blocks = _blocks(s)
+    if not blocks.size or not len(test):
+        return 0.0
+    design = np.clip(standardised(scaled(seen(blocks))), -5.0, 5.0)
+    n = len(train)
+    return _score(design[:n], s.outputs[train], design[n:], s.outputs[test], _ridge)
+
+
+@once
+def _blocks(s: Support) -> tuple[Array, Array, Array]:
+    """Returns rows to train on, rows to score, and ``(n, ..., C)`` both as blocks, each channel standardised."""
+    (train, test), inputs = s.landmark_rows, s.task.inputs
+    if isinstance(inputs, Table):
+        return train, test, np.empty(0)
+    train, test = train[:_SEEN], test[:_SEEN]
+    some = inputs.take(s.rows[np.concatenate([train, test])])
+    channels = some.pixels.shape[1] if isinstance(some, Images) else some.steps.shape[2]
+    blocks = in_blocks(some, channels * (_PIXELS if isinstance(some, Images) else _STEPS))[..., :_CHANNELS]
+    flat = standardised(scaled(blocks.reshape(-1, blocks.shape[-1])))
+    return train, test, flat.reshape(blocks.shape)
+
+
+def _patterns(blocks: Array) -> Array:
+    axes = tuple(range(1, blocks.ndim - 1))
+    reach = _REACH if len(axes) == 1 else _SIDE
+    sizes = tuple(min(reach, blocks.shape[axis]) for axis in axes)
+    windows = sliding_window_view(blocks, sizes, axis=axes)
+    windows = windows.reshape(len(blocks), -1, int(np.prod(sizes)) * blocks.shape[-1])
+    found = windows @ np.random.default_rng(2).normal(size=(windows.shape[-1], _PATTERNS))
+    return np.concatenate([found.max(axis=1), (found > 0).mean(axis=1)], axis=1)
+
+
+def _spread(blocks: Array) -> Array:
+    axes = tuple(range(1, blocks.ndim - 1))
+    steps = [np.abs(np.diff(blocks, axis=axis)) for axis in axes if blocks.shape[axis] > 1]
+    return np.concatenate([of(part, axis=axes) for part in (blocks, *steps) for of in _MEASURES], axis=1)
 
 
 def _ridge(x: Array, y: Array, new: Array) -> Array:

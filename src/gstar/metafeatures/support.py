@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gstar.inputs import Table
+from gstar.inputs import Images, Inputs, Sequences, Table
 from gstar.metric import TaskKind
 from gstar.task import Task
 
@@ -22,6 +22,8 @@ MAX_CLASSES: Final = 20
 LANDMARK_ROWS: Final = 1_000
 LANDMARK_COLUMNS: Final = 60
 LANDMARK_LEVELS: Final = 6
+_CHUNK: Final = 64
+"""Images that are averaged at once."""
 
 REGISTRY: Final[dict[str, Callable[[Support], float]]] = {}
 
@@ -55,9 +57,10 @@ class Support:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.results: dict[Callable[[Support], Any], Any] = {}
-        rows = sample(len(task), MAX_ROWS)
-        self.target: Array = task.target[rows]
-        self.table = task.inputs.take(rows) if isinstance(task.inputs, Table) else Table.of(np.empty((len(rows), 0)))
+        self.rows: Array = sample(len(task), MAX_ROWS)
+        self.target: Array = task.target[self.rows]
+        inputs = task.inputs
+        self.table = inputs.take(self.rows) if isinstance(inputs, Table) else Table.of(np.empty((len(self.rows), 0)))
 
     @property
     def is_classification(self) -> bool:
@@ -109,8 +112,20 @@ class Support:
         return rows[:cut], rows[cut:]
 
     @cached_property
+    def places(self) -> Array:
+        """``(n, F)`` images and sequences as few standardised columns, one per place; of a table none."""
+        inputs = self.task.inputs
+        if isinstance(inputs, Table):
+            return np.empty((len(self.target), 0))
+        blocks = in_blocks(inputs.take(self.rows), LANDMARK_COLUMNS)
+        columns = some_columns(blocks.reshape(len(blocks), -1), LANDMARK_COLUMNS)
+        return np.asarray(np.clip(standardised(scaled(columns)), -5.0, 5.0))
+
+    @cached_property
     def ordinal(self) -> Array:
         """``(n, F)`` all columns as finite numbers, categories by their code."""
+        if self.places.shape[1]:
+            return self.places
         half = LANDMARK_COLUMNS // 2
         parts = (some_columns(self.standard, half), some_columns(self.codes, half), self._others)
         return np.hstack([np.asarray(part, float) for part in parts])
@@ -118,6 +133,8 @@ class Support:
     @cached_property
     def design(self) -> Array:
         """``(n, D)`` all columns with mean 0 and deviation 1, a category as one column per frequent level."""
+        if self.places.shape[1]:
+            return self.places
         half = LANDMARK_COLUMNS // 2
         levels = [self.codes[:, [j]] == _frequent(self.codes[:, j]) for j in _places(self.codes.shape[1], half)]
         hot = [standardised(block.astype(float)) for block in levels]
@@ -130,6 +147,36 @@ class Support:
         texts = some_columns(self.table.texts, 10)
         lengths = np.array([[len(cell) for cell in row] for row in texts], float).reshape(texts.shape)
         return standardised(scaled(np.hstack([some_columns(self.table.dates, 10), lengths])))
+
+
+def in_blocks(inputs: Inputs, limit: int) -> Array:
+    """Returns ``(n, ..., C)`` images as means over squares, sequences as means over stretches of their own length.
+
+    Missing values are left out of the means. There are about as many blocks as the limit allows, for all channels
+    together, and one at least.
+    """
+    if isinstance(inputs, Images):
+        side = max(1, int((limit / inputs.pixels.shape[1]) ** 0.5))
+        chunks = (inputs.pixels[i : i + _CHUNK] for i in range(0, len(inputs), _CHUNK))
+        return np.concatenate([_means(_means(c.transpose(0, 2, 3, 1), 1, side), 2, side) for c in chunks])
+    assert isinstance(inputs, Sequences)
+    count = max(1, limit // inputs.steps.shape[2])
+    rows = [_means(row[None, :length], 1, count) for row, length in zip(inputs.steps, inputs.lengths, strict=True)]
+    return np.concatenate(rows)
+
+
+def _means(values: Array, axis: int, count: int) -> Array:
+    """Returns the means of so many parts of an axis; where it is shorter, values come again."""
+    n = values.shape[axis]
+    edges = np.linspace(0, n, count + 1)
+    firsts = np.minimum(edges[:-1].astype(int), n - 1)
+    ends = np.maximum(np.ceil(edges[1:]).astype(int), firsts + 1)
+    values = np.moveaxis(values, axis, 0)
+    known = np.isfinite(values)
+    shown = np.where(known, values, 0.0)
+    sums, counts = (np.concatenate([np.zeros_like(x[:1], float), np.cumsum(x, axis=0)]) for x in (shown, known))
+    totals, present = sums[ends] - sums[firsts], counts[ends] - counts[firsts]
+    return np.asarray(np.moveaxis(totals / np.maximum(present, 1), 0, axis))
 
 
 def sample(n: int, limit: int) -> Array:
