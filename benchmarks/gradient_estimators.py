@@ -270,17 +270,25 @@ def speed() -> None:
         ),
         ("the linear world", linear().g),
     ):
-        for estimator in ("leave_one_out", "ppo", "reinforce"):
-            settings, rng = OuterSettings(estimator, tasks=125, strategies=8), np.random.default_rng(0)
+        for estimator, pull in (
+            ("leave_one_out", {}),
+            ("leave_one_out", {"entropy": 0.01}),
+            ("leave_one_out", {"kl": 0.01}),
+            ("leave_one_out", {"entropy": 0.01, "kl": 0.01}),
+            ("ppo", {}),
+            ("reinforce", {}),
+        ):
+            settings, rng = OuterSettings(estimator, tasks=125, strategies=8, **pull), np.random.default_rng(0)
             gradient, meta = settings.gradient(g.size), g.start(rng)
             contexts = rng.standard_normal((125, g.context_size))
             draws = gradient.draw(g, meta, contexts, 8, rng=rng)
             state, times = OuterState.begin(meta, gradient), []
             for _ in range(10):
                 begin = time.process_time()
-                _updated(state, gradient, g, draws, rng.random((125, 8)), settings=settings)
+                _updated(state, gradient, g, draws, rng.random((125, 8)), settings=settings, rng=rng)
                 times.append(time.process_time() - begin)
-            print(f"update for 1,000 trials, {estimator}, {text}: median {1000 * np.median(times):.1f} ms", flush=True)
+            named = " + ".join([estimator, *pull])
+            print(f"update for 1,000 trials, {named}, {text}: median {1000 * np.median(times):.1f} ms", flush=True)
     problem = weka()
     for estimator, natural in (("leave_one_out", False), ("exact", False)):
         settings = OuterSettings(estimator, tasks=256, strategies=8, natural=natural, iterations=20, convergence=None)

@@ -50,7 +50,7 @@ def draw_trace(lines: Sequence[Mapping[str, Any]], png: Path, *, title: str = ""
     axes[0].plot(trials, reward, color="0.8", linewidth=1)
     axes[0].plot(trials, smoothed, color="C0")
     axes[0].set_ylabel("reward")
-    axes[0].set_title(title or "mean reward of the trials drawn from g", parse_math=False)
+    axes[0].set_title(title or "reward that g expects", parse_math=False)
     axes[1].plot(trials, [line["entropy"] for line in lines], color="C1")
     axes[1].set_ylabel("entropy (nats)")
     for axis, form in zip(axes[2:], forms, strict=True):

@@ -3,7 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from autograd import elementwise_grad
+from autograd import elementwise_grad, grad, jacobian
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
@@ -102,12 +102,25 @@ def test_gradients_are_central_differences(mu: float, sigma: float, u: float):
 
 
 @pytest.mark.parametrize("x", [-200.0, -40.0, -5.0, 0.0, 5.0, 40.0])
-def test_log_ndtr_has_its_derivative(x: float):
-    found = elementwise_grad(truncated.log_ndtr)(np.array([x]))[0]
-    h = 1e-6
-    expected = (truncated.log_ndtr(np.array([x + h])) - truncated.log_ndtr(np.array([x - h])))[0] / (2 * h)
-    assert found == pytest.approx(expected, rel=1e-4, abs=1e-7)
-    assert found == pytest.approx(np.exp(stats.norm.logpdf(x) - stats.norm.logcdf(x)), rel=1e-9)
+def test_an_interval_has_its_derivatives(x: float):
+    at, h = arrays(x, x + 0.7), 1e-6
+    for i in range(2):
+        plus, minus = (list(at) for _ in range(2))
+        plus[i], minus[i] = at[i] + h, at[i] - h
+        expected = ((truncated.log_interval(*plus) - truncated.log_interval(*minus)) / (2 * h))[0]
+        assert elementwise_grad(truncated.log_interval, i)(*at)[0] == pytest.approx(expected, rel=1e-4, abs=1e-7)
+
+
+def test_the_derivatives_of_an_interval_take_its_shape_back():
+    a, b = np.array([[-1.0], [0.5]]), np.array([1.0, 2.0, 3.0])
+    found = [grad(lambda *x: anp.sum(truncated.log_interval(*x)), i)(a, b) for i in range(2)]
+    whole = [
+        elementwise_grad(truncated.log_interval, i)(np.broadcast_to(a, (2, 3)), np.broadcast_to(b, (2, 3)))
+        for i in range(2)
+    ]
+    assert found[0] == pytest.approx(whole[0].sum(axis=1, keepdims=True))
+    assert found[1] == pytest.approx(whole[1].sum(axis=0))
+    assert jacobian(jacobian(lambda x: truncated.log_interval(x, b[:1])))(a[0]).shape == (1, 1, 1), "twice"
 
 
 def test_far_tails_are_told_apart_from_nothing():

@@ -74,6 +74,14 @@ def test_the_score_gradient_is_the_derivative_of_the_weighted_log_probability():
     assert score_gradient(G, NEAR, draws, advantages) == pytest.approx(central(constant_weights, NEAR), abs=1e-7)
 
 
+def test_where_all_strategies_are_tried_their_probabilities_say_what_g_expects():
+    draws = GRADIENTS["exact"].draw(G, META, CONTEXTS, 99, rng=np.random.default_rng(0))
+    by_task = (np.exp(G.log_prob(META, CONTEXTS, draws.points)).reshape(REWARDS.shape) * REWARDS).sum(axis=1)
+    assert draws.expected(REWARDS) == pytest.approx(by_task)
+    assert draws.expected(REWARDS) != pytest.approx(REWARDS.mean(axis=1), abs=0.01)
+    assert drawn(4, 2).expected(REWARDS).tolist() == REWARDS.mean(axis=1).tolist()
+
+
 def test_ascend_is_the_gradient():
     assert ascend(lambda x: anp.sum(x**2), np.array([1.0, -2.0])).tolist() == [2.0, -4.0]
 

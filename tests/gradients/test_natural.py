@@ -86,5 +86,6 @@ def test_it_is_as_its_inner_estimator_but_for_the_turn():
     natural = Natural(PPO())
     assert (natural.epochs, natural.handles_reuse, natural.is_scaled) == (PPO.epochs, True, True)
     assert not Natural(GRADIENTS["exact"]).handles_reuse
+    assert (Natural(GRADIENTS["exact"]).is_sampled, natural.is_sampled) == (False, True)
     assert Natural(GRADIENTS["reinforce"]).start().shape == (2,)
     assert np.all(GRADIENTS["ppo"].turn(G, META, CONTEXTS, META) == META)

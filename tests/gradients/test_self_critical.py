@@ -16,6 +16,12 @@ def test_the_last_strategy_of_a_task_is_the_most_probable_one():
     assert draws.points.configurations[4::5] == G.mode(META, CONTEXTS).configurations
 
 
+def test_the_mode_does_not_count_in_what_g_expects():
+    draws = CRITIC.draw(G, META, CONTEXTS, 3, rng=np.random.default_rng(1))
+    rewards = rewards_of(draws.points.configurations)
+    assert draws.expected(rewards) == pytest.approx(rewards[:, :2].mean(axis=1))
+
+
 def test_the_mode_does_not_pull_and_is_the_baseline():
     draws = CRITIC.draw(G, META, CONTEXTS, 3, rng=np.random.default_rng(1))
     rewards = rewards_of(draws.points.configurations)

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gstar.distribution import TreeDistribution
 from gstar.errors import NoModelError, UsageError
 from gstar.gradients import GRADIENTS
 from gstar.outer import CheckpointWarning, Convergence, OuterSettings, run_outer
+from gstar.outer.loop import PULL_TASKS, REFERENCE_TASKS, _some
 from gstar.space import Categorical, Real, Space
 from tests.outer.arms import ARMS, BEST_X, SHORT, VALUE, Arms, chance, learn
 
@@ -38,6 +40,41 @@ def test_the_reward_rises_and_entropy_falls():
     assert np.mean([p.reward for p in told[-5:]]) > np.mean([p.reward for p in told[:5]]) + 0.3
     assert told[-1].entropy < told[0].entropy - 0.5
     assert all(p.kl > 0 and p.reward_error > 0 and p.rate == 0.3 and p.n_failed == 0 for p in told)
+
+
+@pytest.mark.parametrize("estimator", GRADIENTS)
+def test_the_reward_is_what_g_expects(estimator: str):
+    told, g = [], TreeDistribution(ARMS)
+    start = g.start(np.random.default_rng(0), at={"arm": "worse"}, spread=0.7)
+    learn(Arms(noise=0.0), estimator=estimator, tasks=200, iterations=1, start=start, listener=told.append)
+    cells, sizes = g.enumerate()
+    values = np.array([VALUE[c["arm"]] - 4 * (c.get("x", BEST_X) - BEST_X) ** 2 for c in cells.configurations])
+    masses = np.exp(g.log_prob(start, g.no_context, cells) + sizes)
+    assert told[0].reward == pytest.approx(masses @ values / masses.sum(), abs=0.1 if estimator != "exact" else 1e-9)
+    assert abs(told[0].reward - values.mean()) > 0.3, "it is not the mean over all strategies"
+
+
+def test_entropy_and_divergence_are_of_a_draw_of_many_tasks(monkeypatch: pytest.MonkeyPatch):
+    seen = []
+    entropy = TreeDistribution.entropy
+    monkeypatch.setattr(TreeDistribution, "entropy", lambda g, m, c: (seen.append(len(c)), entropy(g, m, c))[1])
+    for estimator, natural, tasks, taken in (
+        ("leave_one_out", None, 100, PULL_TASKS),
+        ("leave_one_out", None, 20, 20),
+        ("exact", True, 100, 100),
+    ):
+        learn(estimator=estimator, natural=natural, tasks=tasks, entropy=0.1, iterations=1)
+        assert seen == [taken, REFERENCE_TASKS]
+        seen.clear()
+
+
+def test_every_task_may_be_among_the_drawn_ones():
+    contexts, rng = np.arange(50.0)[:, None], np.random.default_rng(0)
+    drawn = np.array([_some(contexts, rng)[:, 0] for _ in range(500)])
+    assert all(len(set(row)) == PULL_TASKS for row in drawn.tolist())
+    counts = np.bincount(drawn.astype(int).ravel(), minlength=50)
+    assert np.all(np.abs(counts / 500 - PULL_TASKS / 50) < 0.1)
+    assert _some(contexts[:PULL_TASKS], rng).tolist() == contexts[:PULL_TASKS].tolist()
 
 
 def test_a_run_is_a_function_of_its_seed():
@@ -96,14 +133,15 @@ def test_after_kill_9_it_goes_on_to_the_same_result(tmp_path: Path):
     assert np.load(tmp_path / "one.npy").tolist() == whole.meta.tolist()
 
 
-def test_it_goes_on_from_a_checkpoint(tmp_path: Path):
-    file, told = tmp_path / "g", []
-    learn(iterations=6, checkpoint=file)
-    parts = learn(iterations=9, checkpoint=file, listener=told.append)[1]
+@pytest.mark.parametrize("tasks", [8, PULL_TASKS + 8])
+def test_it_goes_on_from_a_checkpoint(tmp_path: Path, tasks: int):
+    file, told, how = tmp_path / "g", [], {"tasks": tasks, "entropy": 0.1, "kl": 0.1}
+    learn(iterations=6, checkpoint=file, **how)
+    parts = learn(iterations=9, checkpoint=file, listener=told.append, **how)[1]
     assert [p.iteration for p in told] == [7, 8, 9]
-    assert parts.meta.tolist() == learn(iterations=9)[1].meta.tolist()
-    assert parts.n_trainings == 9 * 32
-    ended = learn(iterations=9, checkpoint=file, listener=told.append)[1]
+    assert parts.meta.tolist() == learn(iterations=9, **how)[1].meta.tolist()
+    assert parts.n_trainings == 9 * 4 * tasks
+    ended = learn(iterations=9, checkpoint=file, listener=told.append, **how)[1]
     assert len(told) == 3, "there is nothing left to do"
     assert (ended.stop_reason, ended.meta.tolist()) == ("iterations", parts.meta.tolist())
 

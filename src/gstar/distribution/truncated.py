@@ -20,6 +20,7 @@ from typing import Any, Final, TypeAlias
 import autograd.numpy as anp
 import numpy as np
 from autograd.extend import defvjp, primitive
+from autograd.numpy.numpy_vjps import unbroadcast_f
 from scipy import special
 
 Array: TypeAlias = np.ndarray
@@ -30,21 +31,25 @@ _HALF_LOG_2PI: Final = 0.5 * math.log(2 * math.pi)
 
 
 @primitive  # type: ignore[untyped-decorator]
-def log_ndtr(x: Array) -> Array:
-    """Returns log Phi(x), the logarithm of the standard normal distribution function."""
-    result: Array = special.log_ndtr(x)
+def log_interval(a: Array, b: Array) -> Array:
+    """Returns log(Phi(b) - Phi(a)) for a < b, in the tail where it can be told apart from 0."""
+    flipped = a + b > 0
+    low, high = np.where(flipped, -b, a), np.where(flipped, -a, b)
+    log_low, log_high = special.log_ndtr(low), special.log_ndtr(high)
+    result: Array = log_high + np.log(-np.expm1(log_low - log_high))
     return result
 
 
-defvjp(log_ndtr, lambda ans, x: lambda g: g * anp.exp(-0.5 * x * x - _HALF_LOG_2PI - ans))
+def _edge_density(edge: Differentiable, log_mass: Differentiable) -> Differentiable:
+    """Returns the normal density at an edge of an interval, as a share of the interval's mass."""
+    return anp.exp(-0.5 * edge * edge - _HALF_LOG_2PI - log_mass)
 
 
-def log_interval(a: Differentiable, b: Differentiable) -> Differentiable:
-    """Returns log(Phi(b) - Phi(a)) for a < b, in the tail where it can be told apart from 0."""
-    flipped = a + b > 0
-    low, high = anp.where(flipped, -b, a), anp.where(flipped, -a, b)
-    log_low, log_high = log_ndtr(low), log_ndtr(high)
-    return log_high + anp.log(-anp.expm1(log_low - log_high))
+defvjp(
+    log_interval,
+    lambda ans, a, b: unbroadcast_f(a, lambda g: -g * _edge_density(a, ans)),
+    lambda ans, a, b: unbroadcast_f(b, lambda g: g * _edge_density(b, ans)),
+)
 
 
 def log_mass(left: Differentiable, right: Differentiable, mu: Differentiable, sigma: Differentiable) -> Differentiable:
@@ -75,7 +80,7 @@ def moments(mu: Differentiable, sigma: Differentiable) -> tuple[Differentiable, 
     """Returns the mean and the variance."""
     a, b = -mu / sigma, (1 - mu) / sigma
     log_z = log_interval(a, b)
-    at_a, at_b = (anp.exp(-0.5 * x * x - _HALF_LOG_2PI - log_z) for x in (a, b))
+    at_a, at_b = _edge_density(a, log_z), _edge_density(b, log_z)
     shift = at_a - at_b
     return mu + sigma * shift, sigma**2 * (1 + a * at_a - b * at_b - shift**2)
 
@@ -101,7 +106,7 @@ def fisher(mu: Array, sigma: Array) -> Array:
     """
     a, b = -mu / sigma, (1 - mu) / sigma
     log_z = log_interval(a, b)
-    at_a, at_b = (np.exp(-0.5 * x * x - _HALF_LOG_2PI - log_z) for x in (a, b))
+    at_a, at_b = _edge_density(a, log_z), _edge_density(b, log_z)
     m = [np.ones_like(a), at_a - at_b]
     for k in (2, 3, 4):
         m.append((k - 1) * m[k - 2] + a ** (k - 1) * at_a - b ** (k - 1) * at_b)
@@ -114,7 +119,7 @@ def interval_scores(left: Array, right: Array, mu: Array, sigma: Array) -> Array
     """Returns ``(..., 2)`` derivatives by location and scale of log(Phi(b) - Phi(a)) for the parts [left, right]."""
     a, b = (left - mu) / sigma, (right - mu) / sigma
     log_z = log_interval(a, b)
-    at_a, at_b = (np.exp(-0.5 * x * x - _HALF_LOG_2PI - log_z) for x in (a, b))
+    at_a, at_b = _edge_density(a, log_z), _edge_density(b, log_z)
     return np.asarray(np.stack([(at_a - at_b) / sigma, (a * at_a - b * at_b) / sigma], axis=-1))
 
 

@@ -37,17 +37,23 @@ class Draws:
         points: ``T * n`` strategies, the n of one task together.
         log_probs: ``(T, n)`` log-probabilities under the distribution they were drawn from.
         extra: Arrays that the estimator needs later.
+        shares: ``(T, n)`` by which rewards are weighed to get what g expects, 1 in all for a task; None: all alike.
     """
 
     contexts: Array
     points: Points
     log_probs: Array
     extra: Mapping[str, Array] = field(default_factory=dict)
+    shares: Array | None = None
 
     @property
     def n(self) -> int:
         """Strategies per task."""
         return int(self.log_probs.shape[1])
+
+    def expected(self, rewards: Array) -> Array:
+        """Returns ``(T,)`` the reward that the g of these draws expects, by what ``(T, n)`` rewards say."""
+        return np.asarray(rewards.mean(axis=1) if self.shares is None else (self.shares * rewards).sum(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +79,8 @@ class AbstractGradient(ABC):
     """Whether draws of earlier meta-parameters can be used again, by importance weights."""
     suits_natural: ClassVar[bool] = True
     """Whether its noise shrinks where g hardly changes; if not, a natural step there is noise drawn out."""
+    is_sampled: ClassVar[bool] = True
+    """Whether it has the noise of draws, so that what is added to it may have some too."""
     is_scaled: ClassVar[bool] = False
     """Whether `turn` gives its steps the right length, so that an adaptive optimiser would spoil them."""
 

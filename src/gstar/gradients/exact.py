@@ -23,13 +23,16 @@ class Exact(AbstractGradient):
 
     name: ClassVar[str] = "exact"
     handles_reuse: ClassVar[bool] = False
+    is_sampled: ClassVar[bool] = False
 
     def draw(self, g: AbstractDistribution, meta: Array, contexts: Array, n: int, *, rng: np.random.Generator) -> Draws:
         """Returns every strategy for each context, whatever n is."""
         cells, log_sizes = g.enumerate()
         points = cells.take(np.tile(np.arange(len(cells)), len(contexts)))
         log_probs = np.asarray(g.log_prob(meta, contexts, points)).reshape(len(contexts), len(cells))
-        return Draws(contexts, points, log_probs, {"log_sizes": log_sizes})
+        masses = np.exp(log_probs + log_sizes)
+        shares = masses / masses.sum(axis=1, keepdims=True)
+        return Draws(contexts, points, log_probs, {"log_sizes": log_sizes}, shares)
 
     def estimate(self, g: AbstractDistribution, meta: Array, draws: Draws, rewards: Array, memory: Array) -> Estimate:
         centred = rewards - rewards.mean(axis=1, keepdims=True)

@@ -57,6 +57,11 @@ class Natural(AbstractGradient):
         """As the inner estimator does."""
         return self.inner.handles_reuse
 
+    @property
+    def is_sampled(self) -> bool:  # type: ignore[override]
+        """As the inner estimator is."""
+        return self.inner.is_sampled
+
     def start(self) -> Array:
         return self.inner.start()
 

@@ -32,7 +32,8 @@ class SelfCritical(AbstractGradient):
         rows = np.arange(n_tasks * n_sampled).reshape(n_tasks, n_sampled)
         points = joined.take(np.c_[rows, rows.size + np.arange(n_tasks)].ravel())
         log_probs = np.asarray(g.log_prob(meta, contexts, points)).reshape(n_tasks, n_sampled + 1)
-        return Draws(contexts, points, log_probs)
+        shares = np.tile(np.r_[np.full(n_sampled, 1 / n_sampled), 0.0], (n_tasks, 1))
+        return Draws(contexts, points, log_probs, shares=shares)
 
     def estimate(self, g: AbstractDistribution, meta: Array, draws: Draws, rewards: Array, memory: Array) -> Estimate:
         advantages = (rewards - rewards[:, -1:]) * draws.n / (draws.n - 1)

@@ -35,6 +35,8 @@ Array: TypeAlias = np.ndarray
 
 REFERENCE_TASKS: Final = 16
 """Tasks whose contexts entropy and divergence are reported on."""
+PULL_TASKS: Final = 32
+"""Tasks of an iteration that entropy and divergence are averaged over; of more, so many are drawn."""
 HOPELESS: Final = 3
 """After so many iterations in which every single trial failed, it gives up."""
 
@@ -45,7 +47,7 @@ class Progress:
 
     Args:
         iteration: Its number, from 1.
-        reward: Mean reward of its trials.
+        reward: What the g before this iteration expects, by the rewards of its trials.
         reward_error: Standard error over its tasks.
         entropy: Of g, in nats, mean over the reference contexts.
         kl: Divergence from the g before this iteration.
@@ -132,10 +134,10 @@ def run_outer(
             rewards = world.rewards(tasks, outcomes)  # (4)
             draws = _with_valid(draws, outcomes)
             before = state
-            state = _updated(state, gradient, g, draws, rewards, settings=settings)  # (5), (6)
+            state = _updated(state, gradient, g, draws, rewards, settings=settings, rng=rng)  # (5), (6)
             state = _counted(state, outcomes)
             state = _lowered(state, g, reference, settings)  # (7)
-            listener(_progress(before, state, g, reference, rewards=rewards, rate=state.rate(settings)))
+            listener(_progress(before, state, g, reference, by_task=draws.expected(rewards), rate=state.rate(settings)))
             keeper.keep(state, g, settings)
     except KeyboardInterrupt:
         reason = "interrupted"
@@ -166,13 +168,15 @@ def _updated(
     rewards: Array,
     *,
     settings: OuterSettings,
+    rng: np.random.Generator,
 ) -> OuterState:
     """Moves g along the estimated gradient: step (5) and (6)."""
     meta, adam, memory = state.meta, state.adam, state.memory
+    some = _some(draws.contexts, rng) if gradient.is_sampled else draws.contexts
     for _ in range(gradient.epochs):
         estimate = gradient.estimate(g, meta, draws, rewards, memory)
         old = [gradient.estimate(g, meta, was, then, memory).gradient for was, then in state.past]
-        direction = np.mean([estimate.gradient, *old], axis=0) + _pull(g, meta, state, draws.contexts, settings)
+        direction = np.mean([estimate.gradient, *old], axis=0) + _pull(g, meta, state, some, settings)
         direction = gradient.turn(g, meta, draws.contexts, direction)
         move = adam.push if gradient.is_scaled else adam.step
         step, adam = move(direction, state.rate(settings))
@@ -184,10 +188,17 @@ def _updated(
         adam=adam,
         memory=estimate.memory,
         iteration=state.iteration + 1,
-        rewards=np.append(state.rewards, rewards.mean())[-window:],
+        rewards=np.append(state.rewards, draws.expected(rewards).mean())[-window:],
         trail=np.concatenate([state.trail, meta[None]])[-window:],
         past=((draws, rewards), *state.past)[: settings.reuse],
     )
+
+
+def _some(contexts: Array, rng: np.random.Generator) -> Array:
+    """Returns at most `PULL_TASKS` contexts, each as likely as any other to be among them."""
+    if len(contexts) <= PULL_TASKS:
+        return contexts
+    return contexts[np.sort(rng.choice(len(contexts), PULL_TASKS, replace=False))]
 
 
 def _pull(g: AbstractDistribution, meta: Array, state: OuterState, contexts: Array, settings: OuterSettings) -> Array:
@@ -234,10 +245,9 @@ def _progress(
     g: AbstractDistribution,
     reference: Array,
     *,
-    rewards: Array,
+    by_task: Array,
     rate: float,
 ) -> Progress:
-    by_task = rewards.mean(axis=1)
     return Progress(
         state.iteration,
         float(by_task.mean()),

@@ -78,7 +78,7 @@ class OuterState:
         memory: What the estimator remembers.
         iteration: How many there were.
         lowered: How often the learning rate was lowered.
-        rewards: ``(I,)`` mean reward of the iterations since then, at most the window of the test.
+        rewards: ``(I,)`` reward that g expected in the iterations since then, at most the window of the test.
         trail: ``(I, W)`` meta-parameters after each of them.
         n_trainings: Trials so far.
         n_failed: Of these, failed.
