@@ -165,7 +165,7 @@ def distribution(table: Table, context_size: int) -> CandidateDistribution:
     tree = TreeDistribution(Space(parameters, conditions), context_size=context_size)
     found = tree.points(points)
     start = tree.start(np.random.default_rng(0))
-    return CandidateDistribution(tree, found, -np.asarray(tree.log_prob(start, tree.no_context, found)))
+    return CandidateDistribution(found, tree, -np.asarray(tree.log_prob(start, tree.no_context, found)))
 
 
 def _point(strategy: Strategy) -> dict[str, str]:

@@ -21,7 +21,7 @@ LISTED = [
 
 def cut(context_size: int = 0, hidden: int = 0, *, prior: bool = True) -> CandidateDistribution:
     tree = TreeDistribution(MIXED, context_size, hidden)
-    return CandidateDistribution(tree, tree.points(LISTED), np.linspace(0, 1, 5) if prior else None)
+    return CandidateDistribution(tree.points(LISTED), tree, np.linspace(0, 1, 5) if prior else None)
 
 
 @MAPS
@@ -80,7 +80,7 @@ def test_far_apart_candidates_stay_finite():
 
 def test_one_candidate_has_no_entropy_and_no_gradient():
     tree = TreeDistribution(MIXED)
-    g = CandidateDistribution(tree, tree.points(LISTED[:1]))
+    g = CandidateDistribution(tree.points(LISTED[:1]), tree)
     meta = random_meta(g)
     assert g.entropy(meta, tree.no_context)[0] == 0
     gradient = grad(lambda m: anp.sum(g.log_prob(m, tree.no_context, g.points(LISTED[:1]))))(meta)
@@ -90,7 +90,7 @@ def test_one_candidate_has_no_entropy_and_no_gradient():
 def test_candidates_taken_from_a_longer_list_are_a_list_of_their_own():
     tree = TreeDistribution(MIXED)
     whole = tree.points(LISTED)
-    g = CandidateDistribution(tree, whole.take(np.array([4, 2])))
+    g = CandidateDistribution(whole.take(np.array([4, 2])), tree)
     meta = random_meta(g)
     found = g.log_prob(meta, tree.no_context, g.points([LISTED[2], LISTED[4]]))
     assert np.exp(found).sum() == pytest.approx(1.0)
@@ -105,7 +105,7 @@ def test_what_is_no_candidate_is_refused():
 def test_an_empty_list_is_refused():
     tree = TreeDistribution(MIXED)
     with pytest.raises(UsageError, match="at least one candidate"):
-        CandidateDistribution(tree, tree.points([]))
+        CandidateDistribution(tree.points([]), tree)
 
 
 def test_all_candidates_are_enumerated():
@@ -136,6 +136,6 @@ def test_the_fisher_matrix_is_the_covariance_of_scores():
 
 
 def test_a_fingerprint_names_the_list_and_its_prior():
-    shorter = CandidateDistribution(cut().tree, cut().tree.points(LISTED[:4]))
+    shorter = CandidateDistribution(cut().tree.points(LISTED[:4]), cut().tree)
     assert len({cut().fingerprint, cut(prior=False).fingerprint, cut(2).fingerprint, shorter.fingerprint}) == 4
     assert cut().fingerprint == cut().fingerprint

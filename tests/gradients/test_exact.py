@@ -24,7 +24,7 @@ def test_it_is_the_exact_gradient_and_forgets_offsets():
 
 
 def test_it_is_exact_on_candidates():
-    g = CandidateDistribution(G, POINTS.take(np.array([0, 2, 4])))
+    g = CandidateDistribution(POINTS.take(np.array([0, 2, 4])), G)
     rewards = REWARDS[:, [0, 2, 4]]
 
     def expected(meta: np.ndarray) -> float:

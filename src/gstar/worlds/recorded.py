@@ -77,7 +77,7 @@ class RecordedWorld(AbstractWorld):
         )
         points = tree.points([s.to_point(space) if space else {"strategy": s.hash} for s in self.strategies])
         start = tree.start(np.random.default_rng(0))
-        return CandidateDistribution(tree, points, -np.asarray(tree.log_prob(start, tree.no_context, points)))
+        return CandidateDistribution(points, tree, -np.asarray(tree.log_prob(start, tree.no_context, points)))
 
     def take(self, rows: Array) -> RecordedWorld:
         """Returns the world with these tasks only."""
