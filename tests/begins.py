@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 
 from gstar.inputs import Inputs
 from gstar.learner import AbstractLearner, State, TrainingSpec
-from gstar.space import Categorical, Scalar, Space
+from gstar.space import Categorical, Configuration, Scalar, Space
 from gstar.weights import WEIGHTS
 
 
@@ -62,6 +62,9 @@ class Begins(AbstractLearner):
 
     def has_same_body(self, a: Mapping[str, Scalar], b: Mapping[str, Scalar]) -> bool:
         return a.get("width") == b.get("width")
+
+    def with_body(self, configuration: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> Configuration:
+        return {**configuration, "width": other["width"]}
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
         return 0.01

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import subprocess
 import sys
 import textwrap
 import tracemalloc
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 import gstar.learner
 from gstar.contexts import NAMES
@@ -20,7 +23,9 @@ from gstar.distribution import TreeDistribution
 from gstar.errors import DataError, GstarError, MissingExtraError, NoModelError, UntrustedFileError, UsageError
 from gstar.executors import SerialExecutor
 from gstar.experience import Experience
+from gstar.inputs import Images
 from gstar.learned import Learned
+from gstar.learner import register_learner
 from gstar.metatraining import (
     Family,
     checkpoint_of,
@@ -36,8 +41,12 @@ from gstar.metatraining import (
 from gstar.metric import METRICS, TaskKind
 from gstar.outer import Convergence, OuterSettings, run_outer
 from gstar.space import Categorical, Space
+from gstar.strategy import Strategy
+from gstar.task import Task
 from gstar.testing import evil
+from gstar.weights import WEIGHTS, Source, Weights, WeightsWarning
 from gstar.worlds.live import LiveTask, LiveWorld
+from tests.begins import Begins
 from tests.worlds.test_live import make_task
 
 SETTINGS = OuterSettings(
@@ -201,24 +210,31 @@ def test_the_same_at_one_and_two_workers(tmp_path):
 KILLED = """
 import os, signal
 from pathlib import Path
-from tests.test_metatraining import learn
+from tests.test_metatraining import learn, learn_to_begin
 def listener(progress):
     if progress.iteration == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-learn(Path({out!r}), iterations=5, listener=listener)
+{call}(Path({out!r}), {weights}iterations=5, listener=listener)
 """
 
 
-def test_after_a_kill_it_goes_on_to_the_same_result(tmp_path):
-    whole = learn(tmp_path / "whole", iterations=5)
+@pytest.mark.parametrize("with_weights", [False, True])
+def test_after_a_kill_it_goes_on_to_the_same_result(tmp_path, with_weights):
+    def learn_more(out: Path, **options) -> Learned:
+        return learn_to_begin(out, tmp_path / "w", **options) if with_weights else learn(out, **options)
+
+    keep(tmp_path / "w", images_of(5))
+    whole = learn_more(tmp_path / "whole", iterations=5)
     out = tmp_path / "killed"
-    code = textwrap.dedent(KILLED).format(out=str(out))
+    weights = f"Path({str(tmp_path / 'w')!r}), " if with_weights else ""
+    call = "learn_to_begin" if with_weights else "learn"
+    code = textwrap.dedent(KILLED).format(call=call, out=str(out), weights=weights)
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent, check=False, timeout=300)
     assert done.returncode == -signal.SIGKILL
     assert not out.exists()
     assert len(read_trace(out)) == 3
     seen = []
-    resumed = learn(out, iterations=5, listener=lambda progress: seen.append(progress.iteration))
+    resumed = learn_more(out, iterations=5, listener=lambda progress: seen.append(progress.iteration))
     assert seen == [3, 4, 5]
     np.testing.assert_array_equal(resumed.meta, whole.meta)
     assert {**resumed.about} == {**whole.about}
@@ -353,6 +369,7 @@ def test_memory_does_not_grow_with_the_number_of_trials():
 
     def listener(progress):
         if progress.iteration in (30, 60):  # what is imported late is there by then
+            gc.collect()  # how often it comes on its own depends on what other tests left
             held.append(tracemalloc.get_traced_memory()[0])
 
     with SerialExecutor() as executor, LiveWorld([LiveTask.of(make_task())], executor) as world:
@@ -367,6 +384,117 @@ def test_the_chances_at_the_root_are_averaged_over_tasks():
     g = TreeDistribution(space, context_size=2)
     meta = np.zeros(g.size)
     assert root_chances(g, meta, np.ones((3, 2))) == {"constant": 0.5, "neighbors": 0.5}
+
+
+def images_of(seed: int, *, name: str = "") -> Task:
+    pixels = np.clip(np.random.default_rng(seed).normal(60 + 10 * seed, 20, (60, 1, 5, 5)), 0, 255).astype(np.uint8)
+    target = np.arange(60) % 8 > 0
+    return Task(
+        name or f"images{seed}", TaskKind.BINARY, METRICS["log_loss"], Images(pixels), target.astype(int), ("a", "b")
+    )
+
+
+def keep(folder: Path, task: Task, body: float = 0.8, origin: Path | None = None) -> Source:
+    """Remembers a network of a task in a folder."""
+    strategy, parts = Strategy("begins", {"width": 8, "epochs": 1}), {WEIGHTS: save({"body": np.array([body])})}
+    kept = Weights(folder, quota_mb=1.0).keep(task, strategy, parts, run="r", origin=origin)
+    assert kept is not None
+    return kept
+
+
+def learn_to_begin(out: Path, weights: Path | None, *, tasks: Sequence[Family] = (), **changes) -> Learned:
+    """Meta-trains a learner whose networks predict a constant, the right one if they begin with the right weights."""
+    register_learner(Begins())
+    tasks = tasks or [Family(images_of(i), f"family{i}") for i in range(2)]
+    options = {k: changes.pop(k) for k in ("workers", "experience", "listener") if k in changes}
+    return meta_train(
+        tasks,
+        space_of("begins,constant", [family.task for family in tasks]),
+        out=out,
+        settings=replace(SETTINGS, **changes),
+        learners=[Begins()],
+        weights=None if weights is None else Weights(weights, quota_mb=1.0),
+        **options,
+    )
+
+
+class TestRememberedWeights:
+    def test_g_learns_when_to_begin_with_them(self, tmp_path):
+        source = keep(tmp_path / "w", images_of(5))
+        learned = learn_to_begin(tmp_path / "g", tmp_path / "w", iterations=9, strategies=4)
+        assert learned.about["tasks_with_weights"] == 2
+        first, *_, last = (line["init"] for line in read_trace(tmp_path / "g"))
+        assert sum(last.values()) == pytest.approx(1.0)
+        assert list(last) == ["scratch", "fine_tuned", "frozen"]
+        assert last["scratch"] < first["scratch"] - 0.1
+        assert Learned.load(tmp_path / "g").g.space.conditions["init.kind"].values == ("begins",)
+        assert [path.stem for path in (tmp_path / "w").iterdir()] == [source.hash], "no network of it is kept"
+
+    def test_the_same_at_one_and_two_workers(self, tmp_path):
+        keep(tmp_path / "w", images_of(5))
+        one, two = (learn_to_begin(tmp_path / f"g{n}", tmp_path / "w", workers=n) for n in (1, 2))
+        np.testing.assert_array_equal(one.meta, two.meta)
+        assert read_trace(tmp_path / "g1") == read_trace(tmp_path / "g2")
+
+    @pytest.mark.parametrize("seed", [3, 12], ids=["nearer", "farther"])
+    def test_only_weights_that_would_be_used_instead_make_it_another_meta_training(self, tmp_path, seed):
+        keep(tmp_path / "w", images_of(5))
+        whole = learn_to_begin(tmp_path / "whole", tmp_path / "w", iterations=4)
+        learn_to_begin(tmp_path / "g", tmp_path / "w", iterations=2)
+        keep(tmp_path / "w", images_of(seed))
+        if seed == 3:
+            files = {p.name: p.read_bytes() for p in tmp_path.glob("g*")}
+            with pytest.raises(UsageError, match="another run, with other tasks or remembered weights"):
+                learn_to_begin(tmp_path / "g", tmp_path / "w", iterations=4)
+            assert {p.name: p.read_bytes() for p in tmp_path.glob("g*")} == files
+        else:
+            resumed = learn_to_begin(tmp_path / "g", tmp_path / "w", iterations=4)
+            np.testing.assert_array_equal(resumed.meta, whole.meta)
+
+    @pytest.mark.parametrize("kin", ["fingerprint", "family", "name", "rows", "sibling", "remembered", "descendant"])
+    def test_what_is_of_the_same_family_is_never_begun_with(self, tmp_path, kin):
+        tasks = [Family(images_of(0, name="one"), "numbers"), Family(images_of(1), "numbers")]
+        with Experience.open(f"sqlite:///{tmp_path}/e.sqlite") as experience:
+            source = {
+                "fingerprint": images_of(0, name="else"),
+                "sibling": images_of(1),
+                "family": images_of(7, name="numbers"),
+                "name": images_of(7, name="one"),
+                "rows": replace(images_of(0), target=1 - images_of(0).target),
+            }.get(kin, images_of(7))
+            if kin == "remembered":
+                learn_to_begin(tmp_path / "old", None, tasks=[Family(source, "numbers")], iterations=1,
+                               experience=experience)  # fmt: skip
+            origin = keep(tmp_path / "other", images_of(1)).path if kin == "descendant" else None
+            keep(tmp_path / "w", source, origin=origin)
+            with pytest.warns(WeightsWarning, match="No weights are remembered that one of these tasks could begin"):
+                learned = learn_to_begin(
+                    tmp_path / "g", tmp_path / "w", tasks=tasks, iterations=1, experience=experience
+                )
+        assert "init.kind" not in learned.g.space.parameters
+        assert learned.about["tasks_with_weights"] == 0
+
+    def test_each_family_begins_with_weights_of_the_others(self, tmp_path):
+        kept = [keep(tmp_path / "w", images_of(i)) for i in range(2)]
+        begun: dict[int, int] = {}
+        with Experience.open(f"sqlite:///{tmp_path}/e.sqlite") as experience:
+            learn_to_begin(tmp_path / "g", tmp_path / "w", iterations=3, strategies=4, experience=experience)
+            (policy,) = experience.policies("gradient")
+            assert {source.task for source in kept} <= set(policy.evidence["fingerprints"])
+            for i in range(2):
+                trials = experience.history(images_of(i).fingerprint, "log_loss")
+                begun[i] = sum(bool(t.strategy.init) for t in trials)
+        assert begun[0] > 0
+        assert begun[1] > 0
+
+    def test_tables_and_learners_that_cannot_begin_are_as_without(self, tmp_path):
+        plain = learn(tmp_path / "plain", iterations=1)
+        keep(tmp_path / "w", images_of(5))
+        same = meta_train(
+            families(), cheap_space(), out=tmp_path / "g", settings=replace(SETTINGS, iterations=1),
+            weights=Weights(tmp_path / "w", quota_mb=1.0),
+        )  # fmt: skip
+        np.testing.assert_array_equal(same.meta, plain.meta)
 
 
 class TestInformedStart:

@@ -18,6 +18,7 @@ from gstar.strategy import (
     SELECTION_SPACE,
     Strategy,
     strategy_space,
+    with_init,
 )
 
 SPACE = strategy_space(
@@ -134,3 +135,12 @@ def test_first_weights_are_a_choice_of_learners_that_take_them_only():
             INIT_SPACE.validate(strategy.init)
         seen.add((strategy.learner, strategy.init.get("body")))
     assert seen == {("plain", None), ("net", None), ("net", "fine_tuned"), ("net", "frozen")}
+
+
+def test_a_tree_gains_first_weights_once():
+    learners, nets = {"plain": Space({}), "net": Space({})}, frozenset({"net"})
+    tree = strategy_space(learners, paced=nets, scheduled=nets)
+    gained = with_init(tree, nets | {"another"})
+    assert gained.to_json() == strategy_space(learners, paced=nets, scheduled=nets, initial=nets).to_json()
+    assert with_init(gained, frozenset({"plain"})) is gained
+    assert with_init(tree, frozenset()) is tree

@@ -20,7 +20,7 @@ from gstar.inputs import Images, Sequences
 from gstar.learner import TrainingSpec
 from gstar.reading import make_task
 from gstar.strategy import Strategy
-from gstar.weights import HASHES, WEIGHTS, Weights, describe, hashes_of, read
+from gstar.weights import HASHES, WEIGHTS, Relatives, Sources, Weights, describe, hashes_of, read
 from tests.begins import Begins
 
 LEARNERS = {"begins": Begins()}
@@ -149,6 +149,30 @@ def test_neither_the_task_itself_nor_one_that_shares_its_rows_is_a_source(weight
     pixels = np.concatenate([task.inputs.pixels[:20], task_of(n=200, seed=5).inputs.pixels])
     grown = make_task(pixels, (np.arange(220) % 2).astype(str))
     assert not weights.sources(grown, LEARNERS).found
+
+
+def test_relatives_are_no_sources(weights):
+    for seed in range(5):
+        weights.keep(task_of(seed=seed, name=f"task {seed}"), STRATEGY, parts_of(), run="r")
+    cousin = make_task(task_of(seed=2).inputs.pixels[:9], np.array(list("abababaab")), name="other")
+    relatives = Relatives.of(
+        [task_of(seed=1, name="other"), cousin], names=["task 3"], fingerprints=[task_of(seed=4, name="x").fingerprint]
+    )
+    found = weights.sources(task_of(seed=9), LEARNERS, relatives=relatives)
+    assert [source.name for _, source in found.found] == ["task 0"]
+    assert len(weights.sources(task_of(seed=9), LEARNERS).found) == 5
+
+
+def test_a_draw_begins_with_the_body_of_the_nearest_of_its_learner(weights):
+    for level, width in ((60, 16), (10, 8)):
+        weights.keep(task_of(level), replace(STRATEGY, configuration={"width": width}), parts_of(), run="r")
+    sources = weights.sources(task_of(), LEARNERS)
+    tuned = Strategy("begins", {"width": 16, "epochs": 2}, init={"kind": "remembered", "body": "fine_tuned"})
+    assert sources.beginning(tuned) == replace(tuned, configuration={"width": 8, "epochs": 2})
+    assert sources.beginning(replace(tuned, init={})) == replace(tuned, init={})
+    assert sources.beginning(replace(tuned, learner="cnn")) == replace(tuned, learner="cnn", init={})
+    assert Sources().beginning(tuned) == replace(tuned, init={})
+    assert [source.strategy.configuration["width"] for _, source in sources.nearest().found] == [8]
 
 
 def test_shared_rows_are_found_in_tasks_with_more_rows_than_are_hashed():

@@ -20,7 +20,7 @@ from typing import Final, Protocol, TypeAlias
 import numpy as np
 
 from gstar.records import Records
-from gstar.space import Scalar, Space
+from gstar.space import Configuration, Scalar, Space
 from gstar.strategy import Strategy
 from gstar.trial import Status, Trial
 
@@ -73,6 +73,9 @@ class LearnerFacts(Protocol):
 
     def has_same_body(self, a: Mapping[str, Scalar], b: Mapping[str, Scalar]) -> bool:
         """Tells whether models of two configurations have weights of the same names and shapes, but for the last."""
+
+    def with_body(self, configuration: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> Configuration:
+        """Returns a configuration that has the same body as another, and is trained as before."""
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
         """Returns a rough guess of the seconds one training takes on one core."""

@@ -26,7 +26,7 @@ import numpy as np
 from gstar.errors import MissingExtraError, UnknownLearnerError, did_you_mean
 from gstar.inputs import Inputs
 from gstar.metric import TaskKind
-from gstar.space import Scalar, Space
+from gstar.space import Configuration, Scalar, Space
 
 Array: TypeAlias = np.ndarray
 
@@ -189,6 +189,10 @@ class AbstractLearner(ABC):
     def has_same_body(self, a: Mapping[str, Scalar], b: Mapping[str, Scalar]) -> bool:
         """Tells whether models of two configurations have weights of the same names and shapes, but for the last."""
         return False
+
+    def with_body(self, configuration: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> Configuration:
+        """Returns a configuration that has the same body as another, and is trained as before."""
+        return dict(configuration)
 
     @abstractmethod
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:

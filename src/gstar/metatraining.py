@@ -11,8 +11,9 @@ import contextlib
 import hashlib
 import json
 import time
+import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -33,16 +34,17 @@ from gstar.learner import AbstractLearner, available_learners, get_learner, regi
 from gstar.machine import cores
 from gstar.metafeatures import compute
 from gstar.metric import TaskKind
-from gstar.outer import Convergence, OuterSettings, Progress, run_outer
+from gstar.outer import Convergence, OuterResult, OuterSettings, Progress, run_outer
 from gstar.policies.candidates import selections_for
 from gstar.policies.gradient import GradientPolicy
 from gstar.policies.sampling import restrict
 from gstar.reading import make_task
 from gstar.space import Categorical, Space
-from gstar.strategy import strategy_space
+from gstar.strategy import strategy_space, with_init
 from gstar.task import Task
 from gstar.tensorfile import DAMAGED
 from gstar.trial import Trial
+from gstar.weights import Relatives, Source, Weights, WeightsWarning
 from gstar.worlds.live import LiveTask, LiveWorld
 
 Array: TypeAlias = np.ndarray
@@ -218,6 +220,7 @@ def meta_train(
     hidden: int = 0,
     learners: Sequence[AbstractLearner] = (),
     experience: Experience | None = None,
+    weights: Weights | None = None,
     workers: int | None = None,
     listener: Callable[[Progress], None] = lambda _: None,
 ) -> Learned:
@@ -237,41 +240,77 @@ def meta_train(
         hidden: Width of the network that reads the context; 0: linear.
         learners: Those in the space that are not installed, but objects of a person's own module.
         experience: Where trials are kept, or None.
+        weights: Networks that are remembered, which others may begin with: g then chooses among scratch, fine-tuned
+            and frozen for each learner of which some are. Those that tasks begin with are chosen at the start, the most
+            similar one of another family for each task and learner. The networks that are trained are not kept.
         workers: Trainings side by side; None: one per core.
         listener: Is told how it goes on.
 
     Raises:
         NoModelError: If every trial of several iterations failed.
-        UsageError, UntrustedFileError: If the checkpoint is of another meta-training, or damaged.
+        UsageError, UntrustedFileError: If the checkpoint is of another meta-training, or damaged; other weights make
+            it another one.
         DataError: If a task cannot be split, or its metric cannot tell a perfect prediction from a constant one.
     """
     settings = replace(settings or default_settings(), budget_s=budget_s)
-    g = TreeDistribution(space, context_size=len(NAMES), hidden=hidden)
+    for learner in learners:
+        register_learner(learner)
     live = [_live(family, trial_s, settings.seed) for family in families]
-    key = _key(families, space, trial_s)
-    trace = Trace(out)
+    live = _with_sources(live, space, weights, experience)
+    space = with_init(space, frozenset(s.learner for task in live for s in task.sources.strategies()))
+    g = TreeDistribution(space, context_size=len(NAMES), hidden=hidden)
+    key = _key(live, space, trial_s)
+    plugins = tuple(f"{type(learner).__module__}:{type(learner).__qualname__}" for learner in learners)
+    with (
+        _executor(workers) as executor,
+        _Remembering(experience, families, settings) as remember,
+        LiveWorld(live, executor, Limits(time_s=trial_s), remember=remember, plugins=plugins, version=key) as world,
+    ):
+        result = run_outer(
+            g,
+            world,
+            settings,
+            start=informed_start(g, settings.seed),
+            checkpoint=checkpoint_of(out),
+            key=key,
+            listener=_tracing(Trace(out), g, live, listener),
+        )
+    learned = Learned(g, result.meta, _about(result, live, settings))
+    learned.save(out)
+    if experience is not None:
+        _record(experience, f"{key}-{result.iterations}", learned, live)
+    return learned
+
+
+@contextlib.contextmanager
+def _executor(workers: int | None) -> Iterator[ProcessExecutor]:
+    """Yields processes for trials; those that run at the end are killed."""
+    executor = ProcessExecutor(workers or cores())
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _tracing(
+    trace: Trace, g: TreeDistribution, live: Sequence[LiveTask], listener: Callable[[Progress], None]
+) -> Callable[[Progress], None]:
+    """Returns a listener that adds a line to the trace before another is told."""
 
     def listen(progress: Progress) -> None:
         with contextlib.suppress(StorageError):  # the checkpoint beside it says so
             trace.append(trace_line(progress, g, live))
         listener(progress)
 
-    for learner in learners:
-        register_learner(learner)
-    plugins = tuple(f"{type(learner).__module__}:{type(learner).__qualname__}" for learner in learners)
-    executor = ProcessExecutor(workers or cores())
-    try:
-        with (
-            _Remembering(experience, families, settings) as remember,
-            LiveWorld(live, executor, Limits(time_s=trial_s), remember=remember, plugins=plugins, version=key) as world,
-        ):
-            start = informed_start(g, settings.seed)
-            result = run_outer(g, world, settings, start=start, checkpoint=checkpoint_of(out), key=key, listener=listen)
-    finally:
-        executor.shutdown(cancel_futures=True)
-    about = {
+    return listen
+
+
+def _about(result: OuterResult, live: Sequence[LiveTask], settings: OuterSettings) -> dict[str, Any]:
+    """Returns what a g says of where it comes from."""
+    return {
         "tasks": len(live),
-        "families": sorted({family.family for family in families}),
+        "families": sorted({task.family for task in live}),
+        "tasks_with_weights": sum(bool(task.sources.found) for task in live),
         "iterations": result.iterations,
         "trials": result.n_trainings,
         "failed": result.n_failed,
@@ -280,20 +319,63 @@ def meta_train(
         "seed": settings.seed,
         "gstar": __version__,
     }
-    learned = Learned(g, result.meta, about)
-    learned.save(out)
-    if experience is not None:
-        _record(experience, f"{key}-{result.iterations}", learned, [task.task.fingerprint for task in live])
-    return learned
 
 
-def _record(experience: Experience, version: str, learned: Learned, tasks: Sequence[str]) -> None:
+def _with_sources(
+    live: Sequence[LiveTask], space: Space, weights: Weights | None, experience: Experience | None
+) -> list[LiveTask]:
+    """Returns the tasks, each with the most similar network of each learner that is remembered of another family.
+
+    Query rows are not looked at, except to find weights that have seen them.
+    """
+    if weights is None or not (able := _beginners(space)):
+        return list(live)
+    kin = {family: _relatives(family, live, experience) for family in dict.fromkeys(task.family for task in live)}
+    found = []
+    for task in live:
+        sources = weights.sources(task.task.take(task.support), able, relatives=kin[task.family]).nearest()
+        found.append(replace(task, sources=sources))
+    for source in _sources_of(found):
+        weights.used(source)
+    if not _sources_of(found):
+        warnings.warn(
+            "No weights are remembered that one of these tasks could begin with, so all networks begin from scratch; "
+            "`gstar fit DATA --weights on` keeps some.",
+            WeightsWarning,
+            stacklevel=3,
+        )
+    return found
+
+
+def _beginners(space: Space) -> dict[str, AbstractLearner]:
+    """Returns the learners of a space that can begin with the weights of another model."""
+    root = space.parameters.get("learner")
+    names = [str(name) for name in root.choices] if isinstance(root, Categorical) else []
+    return {name: learner for name in names if (learner := get_learner(name)).handles_initial}
+
+
+def _relatives(family: str, live: Sequence[LiveTask], experience: Experience | None) -> Relatives:
+    """Returns what tasks of a family must not begin with: weights of any task of it, here or in experience."""
+    tasks = [task.task for task in live if task.family == family]
+    known = [] if experience is None else [experience.records(t.kind, t.metric.name) for t in tasks]
+    remembered = {task for r in known for task, of in zip(r.tasks, r.families, strict=True) if of == family}
+    return Relatives.of(tasks, names=(family, *(task.name for task in tasks)), fingerprints=remembered)
+
+
+def _sources_of(live: Sequence[LiveTask]) -> list[Source]:
+    """Returns the networks that some task begins with, each once."""
+    return list({source.hash: source for task in live for _, source in task.sources.found}.values())
+
+
+def _record(experience: Experience, version: str, learned: Learned, live: Sequence[LiveTask]) -> None:
     """Keeps g among the policies of the experience, unless the same call has done so before.
 
-    The tasks stand in the evidence, so that a task that is forgotten is taken out of it.
+    The tasks stand in the evidence, so that a task that is forgotten is taken out of it; so do those whose weights
+    others began with.
     """
     if not any(policy.version == version for policy in experience.policies(GradientPolicy.name)):
-        evidence = {**learned.about, "fingerprints": list(tasks)}
+        begun = sorted(set().union(*(source.tasks for source in _sources_of(live))))
+        evidence = {**learned.about, "fingerprints": [*(task.task.fingerprint for task in live), *begun]}
         experience.add_policy(GradientPolicy.name, version, {"meta": learned.meta}, evidence)
 
 
@@ -339,9 +421,11 @@ def _live(family: Family, trial_s: float, seed: int) -> LiveTask:
         raise DataError(f"{family.task.name} cannot be learned from: {error}") from error
 
 
-def _key(families: Sequence[Family], space: Space, trial_s: float) -> str:
-    """Names what must be the same for a meta-training to go on."""
-    parts = [[family.task.fingerprint for family in families], space.to_json(), trial_s, list(NAMES)]
+def _key(live: Sequence[LiveTask], space: Space, trial_s: float) -> str:
+    """Names what must be the same for a meta-training to go on: also the weights that each task begins with."""
+    parts: list[Any] = [[task.task.fingerprint for task in live], space.to_json(), trial_s, list(NAMES)]
+    if any(task.sources.found for task in live):
+        parts.append([[source.hash for _, source in task.sources.found] for task in live])
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -373,16 +457,36 @@ def trace_line(progress: Progress, g: TreeDistribution, live: Sequence[LiveTask]
     }
     forms = {form: np.stack([t.context for t in live if t.task.form == form]) for form in {t.task.form for t in live}}
     line["chances"] = {form: root_chances(g, progress.meta, contexts) for form, contexts in sorted(forms.items())}
+    begun = [task.context for task in live if task.sources.found]
+    if begun and "init.kind" in g.heads:
+        line["init"] = init_chances(g, progress.meta, np.stack(begun))
     return line
 
 
 def root_chances(g: TreeDistribution, meta: Array, contexts: Array) -> dict[str, float]:
     """Returns how likely each choice of the first category is, averaged over contexts."""
-    name, head = next(((n, h) for n, h in g.heads.items() if isinstance(h, CategoricalHead)), ("", None))
-    if head is None:
-        return {}
-    shares = np.exp(head.log_probs(g.map(meta, contexts)[:, g.slices[name]])).mean(axis=0)
-    return {str(choice): float(share) for choice, share in zip(head.parameter.choices, shares, strict=True)}
+    name = next((name for name, head in g.heads.items() if isinstance(head, CategoricalHead)), None)
+    return {} if name is None else _means(_chances_of(name, g, meta, contexts))
+
+
+def init_chances(g: TreeDistribution, meta: Array, contexts: Array) -> dict[str, float]:
+    """Returns how likely a network that could begin with weights does so, averaged over contexts."""
+    kind = _chances_of("init.kind", g, meta, contexts)
+    remembered = kind.pop("remembered", np.zeros(len(contexts)))
+    body = _chances_of("init.body", g, meta, contexts) if "init.body" in g.heads else {}
+    return _means(kind | {how: remembered * share for how, share in body.items()})
+
+
+def _chances_of(name: str, g: TreeDistribution, meta: Array, contexts: Array) -> dict[str, Array]:
+    """Returns how likely each choice of a category is, once it is on: ``(T,)`` for each."""
+    head = g.heads[name]
+    assert isinstance(head, CategoricalHead)
+    shares = np.exp(head.log_probs(g.map(meta, contexts)[:, g.slices[name]]))
+    return {str(choice): share for choice, share in zip(head.parameter.choices, shares.T, strict=True)}
+
+
+def _means(chances: Mapping[str, Array]) -> dict[str, float]:
+    return {choice: float(share.mean()) for choice, share in chances.items()}
 
 
 class _Remembering:

@@ -216,8 +216,6 @@ def strategy_space(
     if not learners:
         raise UsageError("A strategy space needs at least one learner, got none.")
     tree = nest(learners, root="learner", default=default or next(iter(learners)))
-    parameters: dict[str, Parameter] = dict(tree.parameters)
-    conditions = dict(tree.conditions)
     control = Space({"control": Categorical(("none", *controllers))})
     for part, space, names in (
         ("selection", SELECTION_SPACE, frozenset(learners)),
@@ -226,12 +224,34 @@ def strategy_space(
         ("schedule", control, controlled if controllers else frozenset()),
         ("init", INIT_SPACE, initial),
     ):
-        having = tuple(name for name in learners if name in names)
-        for name, parameter in space.parameters.items() if having else ():
-            parameters[f"{part}.{name}"] = parameter
-            inner = space.conditions.get(name)
-            if inner is not None:
-                conditions[f"{part}.{name}"] = Condition(f"{part}.{inner.parent}", inner.values)
-            elif space is not SELECTION_SPACE:
-                conditions[f"{part}.{name}"] = Condition("learner", having)
+        tree = _with_part(tree, part, space, names)
+    return tree
+
+
+def with_init(tree: Space, initial: frozenset[str]) -> Space:
+    """Returns a tree that `strategy_space` built, in which these learners may begin with remembered weights.
+
+    Args:
+        tree: If it has a choice of first weights already, it stays as it is.
+        initial: Names of learners; those that the tree does not have are left out.
+    """
+    return tree if "init.kind" in tree.parameters else _with_part(tree, "init", INIT_SPACE, initial)
+
+
+def _with_part(tree: Space, part: str, space: Space, names: frozenset[str]) -> Space:
+    """Adds a space to a tree, on for these learners only; the rows that all of them need are always on."""
+    root = tree.parameters["learner"]
+    assert isinstance(root, Categorical)
+    having = tuple(str(name) for name in root.choices if name in names)
+    if not having:
+        return tree
+    parameters: dict[str, Parameter] = dict(tree.parameters)
+    conditions = dict(tree.conditions)
+    for name, parameter in space.parameters.items():
+        parameters[f"{part}.{name}"] = parameter
+        inner = space.conditions.get(name)
+        if inner is not None:
+            conditions[f"{part}.{name}"] = Condition(f"{part}.{inner.parent}", inner.values)
+        elif space is not SELECTION_SPACE:
+            conditions[f"{part}.{name}"] = Condition("learner", having)
     return Space(parameters, conditions)

@@ -22,10 +22,10 @@ import re
 import stat
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from gstar.failpoints import failpoint
 from gstar.inputs import Inputs, Sequences, to_arrays
 from gstar.learner import AbstractLearner
 from gstar.look import distance, look
+from gstar.space import Configuration, Scalar
 from gstar.strategy import Strategy
 from gstar.task import Task
 from gstar.tensorfile import DAMAGED
@@ -55,6 +56,10 @@ STALE_S: Final = 3600.0
 """After this time a file that was never finished is swept."""
 _KEY: Final = "gstar"
 _NAME: Final = re.compile("[0-9a-f]{64}")
+
+
+class WeightsWarning(UserWarning):
+    """Says that networks begin from scratch that should have begun with remembered weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,16 +112,25 @@ class Sources:
     found: tuple[tuple[float, Source], ...] = ()
     learners: Mapping[str, AbstractLearner] | None = None
 
+    def nearest(self) -> Sources:
+        """Returns the source of the most similar task alone for each learner."""
+        first: dict[str, tuple[float, Source]] = {}
+        for apart, source in self.found:
+            first.setdefault(source.strategy.learner, (apart, source))
+        return Sources(tuple(first.values()), self.learners)
+
     def strategies(self) -> tuple[Strategy, ...]:
         """Returns how the most similar task of each learner was learned, now from its weights, trained or frozen."""
-        nearest: dict[str, Strategy] = {}
-        for _, source in self.found:
-            nearest.setdefault(source.strategy.learner, source.strategy)
         return tuple(
-            Strategy(s.learner, s.configuration, s.selection, s.schedule, {"kind": "remembered", "body": body})
-            for s in nearest.values()
+            replace(source.strategy, init={"kind": "remembered", "body": body})
+            for _, source in self.nearest().found
             for body in ("fine_tuned", "frozen")
         )
+
+    def beginning(self, strategy: Strategy) -> Strategy:
+        """Returns a strategy that was drawn as it can be carried out here; see `beginning`."""
+        learner = (self.learners or {}).get(strategy.learner)
+        return replace(strategy, init={}) if learner is None else beginning(strategy, self.strategies(), learner)
 
     def of(self, strategy: Strategy) -> tuple[float, Source] | None:
         """Returns the source for a strategy with its distance; None if it begins from scratch or none fits."""
@@ -132,6 +146,37 @@ class Sources:
     def without(self, hash: str) -> Sources:
         """Returns all sources but one."""
         return Sources(tuple(pair for pair in self.found if pair[1].hash != hash), self.learners)
+
+
+@dataclass(frozen=True, eq=False)
+class Relatives:
+    """Is the tasks whose weights a task must not begin with: what it learns from them, it would learn from itself.
+
+    Args:
+        fingerprints: Of these tasks; nothing that began with their weights either.
+        names: What a person calls them, or the family that they are of.
+        rows: Hashes of the rows of each; see `hashes_of`.
+    """
+
+    fingerprints: frozenset[str]
+    names: frozenset[str] = frozenset()
+    rows: tuple[Array, ...] = ()
+    _known: dict[str, bool] = field(default_factory=dict, init=False)
+
+    @staticmethod
+    def of(tasks: Sequence[Task], *, names: Collection[str] = (), fingerprints: Collection[str] = ()) -> Relatives:
+        """Returns these tasks, with all that has one of these names or fingerprints."""
+        own = (task.fingerprint for task in tasks)
+        return Relatives(
+            frozenset((*own, *fingerprints)), frozenset(names), tuple(hashes_of(task.inputs) for task in tasks)
+        )
+
+    def has(self, source: Source) -> bool:
+        """Tells whether a source is of one of them, or shares rows with one."""
+        if source.hash not in self._known:
+            named = source.name in self.names or bool(self.fingerprints & source.tasks)
+            self._known[source.hash] = named or any(_shares_rows(source, hashes) for hashes in self.rows)
+        return self._known[source.hash]
 
 
 class Weights:
@@ -165,26 +210,29 @@ class Weights:
         """The bytes of all files."""
         return sum(_size(path) for path in self._files())
 
-    def sources(self, task: Task, learners: Mapping[str, AbstractLearner]) -> Sources:
+    def sources(
+        self, task: Task, learners: Mapping[str, AbstractLearner], *, relatives: Relatives | None = None
+    ) -> Sources:
         """Returns what a task may begin with: weights of other tasks of its form, with as many channels.
 
         Args:
-            task: It is not found again itself, nor what shares rows with it.
+            task: The task.
             learners: The learners that may be used.
+            relatives: Tasks that are not found, nor what shares rows with one of them; None: the task itself.
         """
         if not self.quota_mb or task.form not in FORMS:
             return Sources()
-        here, hashes = look(task.inputs), hashes_of(task.inputs)
+        relatives = relatives or Relatives.of([task])
+        here = look(task.inputs)
         fitting = [
             (distance(here, source.look), source)
             for source in self
             if source.form == task.form
             and source.channels == channels_of(task.inputs)
-            and task.fingerprint not in source.tasks
             and source.strategy.learner in learners
         ]
         fitting.sort(key=lambda pair: (pair[0], pair[1].hash))
-        apart = (pair for pair in fitting if not _shares_rows(pair[1], hashes))
+        apart = (pair for pair in fitting if not relatives.has(pair[1]))
         return Sources(tuple(itertools.islice(apart, NEAREST)), learners)
 
     def keep(
@@ -282,6 +330,31 @@ class Weights:
                 return
             total -= _size(path)
             _erase(path)
+
+
+class HasBody(Protocol):
+    """Is what `beginning` needs of a learner; every `AbstractLearner` fits."""
+
+    def with_body(self, configuration: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> Configuration:
+        """Returns a configuration that has the same body as another, and is trained as before."""
+
+
+def beginning(strategy: Strategy, initial: Sequence[Strategy], learner: HasBody) -> Strategy:
+    """Returns a strategy that was drawn as it can be carried out.
+
+    What begins with remembered weights has the body that these are of; where there are none, it begins from scratch.
+
+    Args:
+        strategy: What was drawn.
+        initial: What `Sources.strategies` returned.
+        learner: Its learner.
+    """
+    if not strategy.init:
+        return strategy
+    nearest = next((known for known in initial if known.learner == strategy.learner), None)
+    if nearest is None:
+        return replace(strategy, init={})
+    return replace(strategy, configuration=learner.with_body(strategy.configuration, nearest.configuration))
 
 
 def describe(path: Path) -> Source:

@@ -12,6 +12,8 @@ from gstar import learner as learners
 from gstar import plots
 from gstar.cli import meta_train
 from gstar.learned import Learned
+from gstar.learner import register_learner
+from tests.begins import Begins
 from tests.cli.conftest import table
 
 CHEAP = ("--space", "constant,neighbors", "--experience", "off", "--rows", 60, "--iterations", 1)
@@ -71,6 +73,40 @@ def test_images_sequences_and_a_manifest_with_plots(gstar, place):
     assert told["plots"] == ["g.png", "g.html"]
     assert (place / "g.png").stat().st_size > 1000
     assert "<svg" in (place / "g.html").read_text()
+
+
+def test_networks_begin_with_remembered_weights(gstar, place):
+    register_learner(Begins())
+    for level, name in ((0, "first"), (40, "second")):
+        pixels = np.random.default_rng(level).integers(level, 100 + level, (60, 1, 5, 5)).astype(np.uint8)
+        np.savez(place / f"{name}.npz", x=pixels, y=np.arange(60) % 8 > 0)
+    train = ("meta-train", "first.npz", "--space", "begins,constant", "--iterations", 1, "--workers", 1)
+    on = ("--weights", "on", "-q")
+    none = gstar(*train, *on, "--out", "g0")
+    assert none.code == 0
+    first, second = none.err.splitlines()
+    assert "never a row of your data. To switch" in first, "as no weights are kept"
+    assert second.startswith("Warning: No weights are remembered that one of these tasks could begin with")
+    fit = ("--trials", 3, "--workers", 0, "-q", "--json", "--learners", "begins")
+    for name in ("first", "second"):
+        assert gstar("fit", f"{name}.npz", *fit, "--weights", "on").code == 0
+    outcome = gstar(*train, *on, "--out", "g")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "  networks that can begin with remembered weights: " in outcome.out
+    assert "gstar fit DATA --policy gradient:g --weights on" in outcome.out
+    assert json.loads(gstar("experience", "status", "--json").out)["weights"] == 2
+    told = json.loads(gstar(*train, *on, "--out", "g", "--json").out)
+    assert (told["tasks_with_weights"], told["iterations"]) == (1, 1)
+    assert sum(told["init"].values()) == pytest.approx(1.0)
+    assert json.loads(gstar(*train, "-q", "--out", "plain", "--json").out)["init"] == {}
+
+    fits = {
+        how: json.loads(gstar("fit", "second.npz", *fit, "--policy", "gradient:g", "--weights", how).out)
+        for how in ("on", "off")
+    }
+    begun = {how: [t["strategy"].get("init", {}) for t in found["trials"][1:]] for how, found in fits.items()}
+    assert any(begun["on"])
+    assert begun["off"] == [{}] * 3
 
 
 def test_trials_are_remembered(gstar, place):

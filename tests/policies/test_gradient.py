@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from gstar.metric import TaskKind
 from gstar.policies.candidates import tree_for
 from gstar.policies.gradient import GradientPolicy
 from gstar.records import Records
-from gstar.strategy import Strategy
+from gstar.strategy import Strategy, with_init
 from gstar.testing.policy import (
     N_META_FEATURES,
     Episode,
@@ -163,3 +164,37 @@ def test_a_g_for_other_learners_is_not_used():
     (proposal,) = with_weights.ask([toy_context(learners=("other",))], np.random.default_rng(0))
     assert proposal is not None
     assert proposal.strategy.learner == "other"
+
+
+class TestFirstWeights:
+    LEARNERS: ClassVar = {**toy_learners(), "network": replace(toy_learners()["network"], handles_initial=True)}
+    REMEMBERED: ClassVar = {"kind": "remembered", "body": "fine_tuned"}
+
+    def proposed(self, initial=(), n: int = 30) -> list[Strategy]:
+        """What a g proposes that prefers to fine-tune the network, under n seeds."""
+        tree = with_init(tree_for(self.LEARNERS, toy_context()), frozenset({"network"}))
+        g = TreeDistribution(tree, context_size=len(NAMES))
+        at = {"learner": "network", "init.kind": "remembered", "init.body": "fine_tuned"}
+        learned = Learned(g, g.start(np.random.default_rng(0), at=at, spread=0.1))
+        policy = GradientPolicy(NOTHING, learners=self.LEARNERS, weights=learned)
+        context = replace(toy_context(), initial=initial)
+        asked = [policy.ask([context], np.random.default_rng(seed))[0] for seed in range(n)]
+        return [p.strategy for p in asked if p is not None and p.strategy.learner == "network"]
+
+    def test_it_begins_with_those_that_are_remembered_and_takes_their_body(self):
+        known = next(s for s in toy_strategies(30) if s.learner == "network")
+        drawn = self.proposed((replace(known, init=self.REMEMBERED),))
+        begun = [s for s in drawn if s.init]
+        assert len(begun) > 0.8 * len(drawn) > 0
+        assert all(s.configuration == known.configuration for s in begun)
+        assert any(s.configuration != known.configuration for s in self.proposed())
+
+    def test_without_any_it_begins_from_scratch(self):
+        drawn = self.proposed()
+        assert len(drawn) > 20
+        assert all(not s.init for s in drawn)
+
+    def test_with_those_of_another_learner_it_begins_from_scratch(self):
+        drawn = self.proposed((Strategy("trees", init=self.REMEMBERED),))
+        assert len(drawn) > 20
+        assert all(not s.init for s in drawn)

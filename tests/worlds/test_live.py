@@ -23,7 +23,7 @@ from gstar.strategy import Strategy, strategy_space
 from gstar.task import Task
 from gstar.testing import evil
 from gstar.trial import Proposal, Status
-from gstar.weights import WEIGHTS, Weights
+from gstar.weights import WEIGHTS, Weights, WeightsWarning
 from gstar.world import DrawnTasks
 from gstar.worlds.live import LiveTask, LiveWorld
 from tests.begins import Begins
@@ -197,8 +197,12 @@ def test_no_task_at_all_is_an_error():
         LiveWorld([], SerialExecutor())
 
 
-def test_a_strategy_begins_with_the_weights_of_another_task(tmp_path):
-    register_learner(Begins())
+FROZEN = {"kind": "remembered", "body": "frozen"}
+
+
+@pytest.fixture
+def beginning(tmp_path) -> LiveTask:
+    """A task that can begin with the weights of one other: of width 8, and its number is 0.8."""
 
     def images(seed):
         pixels = np.random.default_rng(seed).integers(0, 256, (60, 1, 5, 5), np.uint8)
@@ -206,19 +210,48 @@ def test_a_strategy_begins_with_the_weights_of_another_task(tmp_path):
             f"images{seed}", TaskKind.BINARY, METRICS["log_loss"], Images(pixels), np.arange(60) % 2, ("a", "b")
         )
 
+    register_learner(Begins())
     weights = Weights(tmp_path / "w", quota_mb=1.0)
     weights.keep(images(1), Strategy("begins", {"width": 8}), {WEIGHTS: save({"body": np.array([0.8])})}, run="")
     live = LiveTask.of(images(0))
-    live = replace(live, sources=weights.sources(live.task, {"begins": Begins()}))
+    return replace(live, sources=weights.sources(live.task, {"begins": Begins()}))
+
+
+def test_a_strategy_begins_with_the_weights_of_another_task_and_has_its_body(beginning):
     tree = strategy_space({"begins": Begins.space}, initial=frozenset({"begins"}))
-    frozen = {"kind": "remembered", "body": "frozen"}
     strategies = [
-        Strategy("begins", {"width": w, "epochs": 1}, init=i) for w, i in ((8, {}), (8, frozen), (16, frozen))
+        Strategy("begins", {"width": w, "epochs": e}, init=i)
+        for w, e, i in ((16, 1, {}), (8, 1, FROZEN), (16, 2, FROZEN))
     ]
     kept = []
-    with SerialExecutor() as executor, LiveWorld([live], executor, remember=kept.extend) as world:
+    with SerialExecutor() as executor, LiveWorld([beginning], executor, remember=kept.extend) as world:
         points = TreeDistribution(tree).points([s.to_point(tree) for s in strategies])
-        draws = Draws(live.context[None], points, np.zeros((1, 3)))
-        world.train(DrawnTasks(live.context[None], [0]), draws, seed=0)
-    assert [t.strategy.init for t in kept] == [{}, frozen, {}]
-    assert [round(float(t.predictions[0, 1]), 3) for t in kept] == [0.6, 0.8, 0.5]
+        draws = Draws(beginning.context[None], points, np.zeros((1, 3)))
+        world.train(DrawnTasks(beginning.context[None], [0]), draws, seed=0)
+    assert [t.strategy.init for t in kept] == [{}, FROZEN, FROZEN]
+    assert [tuple(t.strategy.configuration.values()) for t in kept] == [(16, 1), (8, 1), (8, 2)]
+    assert [round(float(t.predictions[0, 1]), 3) for t in kept] == [0.6, 0.8, 0.8]
+
+
+def test_where_nothing_is_remembered_it_begins_from_scratch(beginning):
+    proposal = Proposal(Strategy("begins", {"width": 16, "epochs": 1}, init=FROZEN), 0.0, "given")
+    unknown = Proposal(Strategy("nonsense", init=FROZEN), 0.0, "given")
+    live = replace(beginning, sources=replace(beginning.sources, found=()))
+    with SerialExecutor() as executor, LiveWorld([live], executor) as world:
+        trial, other = world.trials([0, 0], [proposal, unknown], [0, 0])
+    assert (trial.strategy.init, trial.strategy.configuration["width"]) == ({}, 16)
+    assert other.status is Status.FAILED
+
+
+def test_weights_that_go_meanwhile_are_one_warning(beginning):
+    proposal = Proposal(Strategy("begins", {"width": 8, "epochs": 1}, init=FROZEN), 0.0, "given")
+    ((_, source),) = beginning.sources.found
+    source.path.unlink()
+    with (
+        SerialExecutor() as executor,
+        LiveWorld([beginning], executor) as world,
+        pytest.warns(WeightsWarning, match="Networks begin from scratch: .*No such file") as told,
+    ):
+        trials = world.trials([0, 0], [proposal] * 2, [0, 0]) + world.trials([0], [proposal], [0])
+    assert len(told) == 1
+    assert [t.strategy.init for t in trials] == [{}] * 3

@@ -13,7 +13,10 @@ from gstar.cli.interrupts import Interrupts
 from gstar.cli.screen import say, show, show_json
 
 if TYPE_CHECKING:
-    from gstar.outer import Progress
+    from gstar.metatraining import Family
+    from gstar.outer import OuterSettings, Progress
+    from gstar.settings import Settings
+    from gstar.space import Space
 
 DEFAULT_S: Final = 60.0
 
@@ -55,6 +58,7 @@ def meta_train(
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")] = 0,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
     experience: options.Place = None,
+    weights: options.Room = None,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -64,11 +68,10 @@ def meta_train(
 
     Example: gstar meta-train tables --space linear,lightgbm,mlp --budget 30m --out g.safetensors
     """
-    from gstar.metatraining import checkpoint_of, default_settings, episodes_of, read_tasks, read_trace, space_of
-    from gstar.metatraining import meta_train as learn
+    from gstar.metatraining import default_settings, episodes_of, read_tasks, read_trace, space_of
     from gstar.settings import read_duration_s
 
-    settings = options.given(budget=budget, experience=experience)
+    settings = options.given(budget=budget, experience=experience, weights=weights)
     path = Path(out)
     _check_output(path)
     if plot:
@@ -77,51 +80,74 @@ def meta_train(
         check_installed()
     how = default_settings(seed, estimator=estimator, **({"iterations": iterations} if iterations else {}))
     budget_s = read_duration_s(budget) if budget else None if iterations else settings.budget_s or DEFAULT_S
-    trial_s = read_duration_s(trial)
+    limits = {"budget_s": budget_s, "trial_s": read_duration_s(trial), "workers": workers}
     families = episodes_of(read_tasks(tasks, target=target), ways=_numbers(ways), rows=rows, n=episodes, seed=seed)
     tree = space_of(space, [family.task for family in families])
-    with (
-        Interrupts() as interrupts,
-        options.opened(settings, tell_first_use=True) as remembered,
-        options.warnings_told(),
-    ):
-        if not quiet:
-            goes_on = " (goes on where it stood)" if checkpoint_of(path).exists() else ""
-            say(f"{len(families)} tasks, {how.tasks} x {how.strategies} trials an iteration{goes_on}")
-        interrupts.searching = True
-        learned = learn(
-            families,
-            tree,
-            out=path,
-            budget_s=budget_s,
-            trial_s=trial_s,
-            settings=how,
-            experience=remembered,
-            workers=workers,
-            listener=(lambda _: None) if quiet else _tell,
+    with Interrupts() as interrupts:
+        about = _learn(
+            families, tree, path, settings=settings, interrupts=interrupts, quiet=quiet, how=how, limits=limits
         )
-        interrupts.searching = False
         lines = read_trace(path)
-        drawn = _drawn(path, lines) if plot and lines else []
-        _report({**learned.about, "out": str(path)}, lines, drawn, json=json)
+        _report(about, lines, _drawn(path, lines) if plot and lines else [], json=json)
     if interrupts.exit_code:
         raise typer.Exit(interrupts.exit_code)
 
 
+def _learn(
+    families: Sequence[Family],
+    tree: Space,
+    path: Path,
+    *,
+    settings: Settings,
+    interrupts: Interrupts,
+    quiet: bool,
+    how: OuterSettings,
+    limits: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Lets g learn and writes it; returns what it says of itself, and where it is."""
+    from gstar.metatraining import checkpoint_of, meta_train
+
+    opened = options.opened(settings, tell_first_use=True, keeps_weights=False)
+    with opened as remembered, options.warnings_told():
+        if not quiet:
+            goes_on = " (goes on where it stood)" if checkpoint_of(path).exists() else ""
+            say(f"{len(families)} tasks, {how.tasks} x {how.strategies} trials an iteration{goes_on}")
+        interrupts.searching = True
+        learned = meta_train(
+            families,
+            tree,
+            out=path,
+            settings=how,
+            experience=remembered,
+            weights=remembered.weights if settings["weights"] else None,
+            listener=(lambda _: None) if quiet else _tell,
+            **limits,
+        )
+        interrupts.searching = False
+    return {**learned.about, "out": str(path)}
+
+
 def _report(about: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], drawn: Sequence[Path], *, json: bool) -> None:
-    chances = lines[-1]["chances"] if lines else {}
+    chances, begun = (lines[-1].get(what, {}) if lines else {} for what in ("chances", "init"))
     if json:
-        show_json({**about, "chances": chances, "plots": [str(picture) for picture in drawn]})
+        show_json({**about, "chances": chances, "init": begun, "plots": [str(picture) for picture in drawn]})
         return
     show(
         f"{about['trials']} trials on {about['tasks']} tasks, {about['iterations']} iterations: {about['stop_reason']}"
     )
     for form, shares in chances.items():
-        best = sorted(shares.items(), key=lambda item: -item[1])[:4]
-        show(f"  on {form}: " + ", ".join(f"{name} {share:.2f}" for name, share in best))
-    show(f"Wrote {about['out']}; use it with: gstar fit DATA --policy gradient:{about['out']}")
+        show(f"  on {form}: {_shares_line(shares)}")
+    if begun:
+        show(f"  networks that can begin with remembered weights: {_shares_line(begun)}")
+    with_weights = " --weights on" if begun else ""
+    show(f"Wrote {about['out']}; use it with: gstar fit DATA --policy gradient:{about['out']}{with_weights}")
     for picture in drawn:
         show(f"Drew {picture}")
+
+
+def _shares_line(shares: Mapping[str, float]) -> str:
+    best = sorted(shares.items(), key=lambda item: -item[1])[:4]
+    return ", ".join(f"{name} {share:.2f}" for name, share in best)
 
 
 def _check_output(path: Path) -> None:

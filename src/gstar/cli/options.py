@@ -101,13 +101,16 @@ def warnings_told() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, *, writes: bool = True, tell_first_use: bool = False) -> Iterator[Experience]:
+def opened(
+    settings: Settings, *, writes: bool = True, tell_first_use: bool = False, keeps_weights: bool = True
+) -> Iterator[Experience]:
     """Yields the experience that the settings name; warnings become lines on stderr.
 
     Args:
         settings: They name its place and mode.
         writes: Whether the command may write to it; if not, none is made where there is none.
         tell_first_use: Whether to say where it is kept if it is new.
+        keeps_weights: Whether the command keeps weights if there is room for them.
     """
     from gstar.cli.text import without_password
     from gstar.experience import Experience
@@ -120,7 +123,8 @@ def opened(settings: Settings, *, writes: bool = True, tell_first_use: bool = Fa
         say(f"Warning: {warning.message}")
     with experience:
         if tell_first_use and settings.mode == "on" and not experience.warning and not experience.runs(limit=1):
-            too = " Weights of networks are kept too (--weights)." if settings["weights"] and experience.weights else ""
+            kept = keeps_weights and settings["weights"] and experience.weights is not None
+            too = " Weights of networks are kept too (--weights)." if kept else ""
             say(
                 f"Every trial is remembered in {without_password(settings.experience)}, never a row of your data.{too} "
                 "To switch that off: --experience off"

@@ -15,7 +15,7 @@ from gstar.errors import UntrustedFileError, UsageError
 from gstar.inputs import Inputs
 from gstar.learner import AbstractLearner, State, TrainingSpec
 from gstar.learners.shapes import TargetScale, compact, full_probabilities
-from gstar.space import Categorical, Condition, Integer, Parameter, Real, Scalar, Space
+from gstar.space import Categorical, Condition, Configuration, Integer, Parameter, Real, Scalar, Space
 
 Array: TypeAlias = np.ndarray
 
@@ -199,6 +199,10 @@ class AbstractNetwork(AbstractLearner):
 
     def has_same_body(self, a: Mapping[str, Scalar], b: Mapping[str, Scalar]) -> bool:
         return all(a.get(name) == b.get(name) for name in {*a, *b} - TRAINING)
+
+    def with_body(self, configuration: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> Configuration:
+        body = {name: value for name, value in other.items() if name not in TRAINING}
+        return body | {name: value for name, value in configuration.items() if name in TRAINING}
 
     def save(self, state: State) -> dict[str, bytes]:
         from gstar.networks.saving import dump

@@ -112,8 +112,8 @@ def read_checkpoint(path: Path, g: AbstractDistribution, settings: OuterSettings
         )
     if about.get("key") != key:
         raise UsageError(
-            f"The checkpoint {path} is of another run, with other tasks; take the same ones, or another file, "
-            "or delete it to begin anew."
+            f"The checkpoint {path} is of another run, with other tasks or remembered weights; take the same ones, "
+            "or another file, or delete it to begin anew."
         )
     try:
         return _state_of(arrays, about, g)

@@ -39,6 +39,7 @@ from gstar.records import Records
 from gstar.space import Categorical
 from gstar.strategy import Strategy
 from gstar.trial import Proposal, Trial
+from gstar.weights import beginning
 from gstar.worlds.recorded import RecordedWorld
 
 Array: TypeAlias = np.ndarray
@@ -114,7 +115,8 @@ class GradientPolicy(AbstractPolicy):
     of its history and their ranks as rewards; it is a function of the history, so a restart loses nothing.
 
     `log_prob` is exact among recorded strategies; for draws from the tree it does not count that earlier ones are
-    not drawn again.
+    not drawn again. What is drawn to begin with remembered weights gets the body that these are of, as in
+    meta-training; `log_prob` is that of the draw.
 
     Args:
         records: What is known of other tasks.
@@ -199,6 +201,7 @@ class GradientPolicy(AbstractPolicy):
         for name, allowed in (
             ("learner", set(known.learners)),
             ("selection.kind", set(selections_for(context.kind, context.has_order))),
+            ("init.kind", {"scratch", "remembered"} if context.initial else {"scratch"}),
         ):
             parameter = g.space.parameters.get(name)
             if isinstance(parameter, Categorical):
@@ -264,7 +267,7 @@ class GradientPolicy(AbstractPolicy):
         gone, tree = taken(context), TreeDistribution(known.tree.space)
         for _ in range(ATTEMPTS):
             points = tree.draw(raw, tree.no_context, rng.random((1, tree.n_uniforms)))
-            strategy = Strategy.from_point(points.configurations[0])
+            strategy = _feasible(Strategy.from_point(points.configurations[0]), known, context)
             if strategy in gone or not is_candidate(strategy, known.learners, context):
                 continue
             median_s, needed_s = trial_seconds(known.costs, [strategy], context)
@@ -276,6 +279,12 @@ class GradientPolicy(AbstractPolicy):
 
     def _proposal(self, strategy: Strategy, log_prob: float, seconds: float, reason: str) -> Proposal:
         return Proposal(strategy, log_prob, self.name, self.version, predicted_cost_s=seconds, reason=reason)
+
+
+def _feasible(drawn: Strategy, known: _Known, context: Context) -> Strategy:
+    """Returns what was drawn as it can be carried out with the weights that are remembered here."""
+    learner = known.learners.get(drawn.learner)
+    return drawn if learner is None else beginning(drawn, context.initial, learner)
 
 
 def _learners_of(g: TreeDistribution) -> set[object]:

@@ -232,6 +232,18 @@ class LearnerContract:
         assert state.steps == 0
         assert learner.step(state, 1, None).steps >= 1
 
+    def test_another_body_keeps_the_training(self, learner: AbstractLearner) -> None:
+        """Tests that a configuration with another's body is valid, and is of the same body where that counts."""
+        if not learner.handles_initial:
+            pytest.skip("the learner does not begin with the weights of another model")
+        rng = np.random.default_rng(0)
+        for _ in range(20):
+            own, other = learner.space.sample(rng), learner.space.sample(rng)
+            both = learner.with_body(own, other)
+            learner.space.validate(both)
+            assert learner.has_same_body(both, other), f"Expected the body of {other}, got {both}."
+            assert learner.with_body(both, own) == own, f"Expected all but the body of {own}, got {both}."
+
     def test_work_is_a_guess_that_grows(self, learner: AbstractLearner) -> None:
         small = learner.work(100, 5, 2, learner.space.default())
         large = learner.work(100_000, 50, 2, learner.space.default())

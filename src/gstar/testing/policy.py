@@ -21,7 +21,7 @@ import pytest
 from gstar.metric import TaskKind
 from gstar.policy import AbstractPolicy, Context
 from gstar.records import Records
-from gstar.space import Categorical, Condition, Integer, Real, Scalar, Space
+from gstar.space import Categorical, Condition, Configuration, Integer, Real, Scalar, Space
 from gstar.strategy import SCHEDULE_SPACE, SELECTION_SPACE, Strategy
 from gstar.trial import Proposal, Status, Trial
 
@@ -46,6 +46,10 @@ class ToyLearner:
     def has_same_body(self, a: Mapping[str, Scalar], b: Mapping[str, Scalar]) -> bool:
         """Tells whether two configurations are the same."""
         return a == b
+
+    def with_body(self, configuration: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> Configuration:
+        """Returns the other configuration."""
+        return dict(other)
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
         """Returns seconds that grow with the cells of the table."""

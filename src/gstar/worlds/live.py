@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -25,7 +26,7 @@ from gstar.strategy import Strategy
 from gstar.task import Task
 from gstar.trial import Proposal, Status, Trial
 from gstar.validation import plan_folds
-from gstar.weights import Sources
+from gstar.weights import Sources, WeightsWarning
 from gstar.world import AbstractWorld, DrawnTasks, Outcomes
 from gstar.worlds.rewards import RewardScale
 
@@ -116,7 +117,8 @@ class LiveWorld(AbstractWorld):
     """Trains every strategy that is drawn, all of an iteration side by side.
 
     A strategy whose learner does not take the form of a task fails at once. Trials of one task and
-    iteration share their seed, so that they differ by strategy and not by luck.
+    iteration share their seed, so that they differ by strategy and not by luck. What begins with remembered
+    weights has the body of the most similar task's network; where there is none, it begins from scratch.
 
     Args:
         tasks: The tasks.
@@ -143,6 +145,7 @@ class LiveWorld(AbstractWorld):
         self._own = self.folder is None
         self._root = self.folder or own_folder()
         self._shared: dict[int, Path] = {}
+        self._lost: set[str] = set()
 
     def close(self) -> None:
         """Removes what it wrote to a temporary folder."""
@@ -180,6 +183,10 @@ class LiveWorld(AbstractWorld):
 
         What is likely to take longest is started first, so that no core waits long for the last one.
         """
+        proposals = [
+            replace(proposal, strategy=self.tasks[item].sources.beginning(proposal.strategy))
+            for item, proposal in zip(items, proposals, strict=True)
+        ]
         output = Path(tempfile.mkdtemp(prefix="trials-", dir=self._root))
         order = np.argsort([-self._work(item, p) for item, p in zip(items, proposals, strict=True)], kind="stable")
         started = {i: self._start(items[i], proposals[i], output, number=i, seed=seeds[i]) for i in order.tolist()}
@@ -228,7 +235,15 @@ class LiveWorld(AbstractWorld):
             return started
         live = self.tasks[i]
         target = live.task.target
-        return end_inner(started, live.task, target[live.folds[0][1]], folds=1, query_target=target[live.query])
+        trial = end_inner(started, live.task, target[live.folds[0][1]], folds=1, query_target=target[live.query])
+        self._tell_lost(started.job.initial, str(trial.extra["no_initial"]))
+        return trial
+
+    def _tell_lost(self, file: str, cause: str) -> None:
+        """Warns, once for each file, that trials which should have begun with its weights begin from scratch."""
+        if cause and file not in self._lost:
+            self._lost.add(file)
+            warnings.warn(f"Networks begin from scratch: {cause}", WeightsWarning, stacklevel=2)
 
     def _data(self, i: int) -> Path:
         """Returns the folder where workers find a task; it is written at its first use."""
