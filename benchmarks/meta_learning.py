@@ -1,42 +1,32 @@
-"""How g learns in `meta_training.py`: from the context, from the history of a task, and for networks alone.
+"""How g learns in `meta_training.py`: over all strategies, with two trials seen, and over schedules and rows alone.
 
 All of it is `run_outer` on recorded trials.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from meta_table import FAILED, Table, drawn
-from meta_tasks import quarter
+from meta_strategies import WAYS
+from meta_table import Table
 
-from gstar.contexts import NAMES
-from gstar.distribution import CandidateDistribution, TreeDistribution
+from gstar.distribution import Memory, MemoryDistribution, Points, TreeDistribution
 from gstar.outer import OuterSettings, Progress, run_outer
-from gstar.space import Categorical, Condition, Space
+from gstar.space import Categorical, Space
 from gstar.strategy import Strategy
 from gstar.worlds.recorded import RecordedWorld
 
 Array = np.ndarray
-KINDS = tuple(name for name in NAMES if name.startswith("is_"))
-SEEN = {"kind": KINDS, "balance": (*KINDS, "log_classes", "class_entropy"), "all": NAMES}
-"""Names of the values in a context that g may see: form and kind, also how even classes are, or all."""
-UNFIT = -8.0
-"""Logit, at the start, of a strategy on tasks of a form on which it was not tried."""
-DRAWS = 12
-"""Strategies per task and iteration where the gradient is sampled."""
-PREFIXES = 6
-"""Histories of each length that are drawn for each task to learn from."""
-GAP = 0.1
-"""Of two rewards by validation, so far apart counts fully."""
-ENTROPY = 0.1
-REACH = 4.0
-"""How far a logit may move in a meta-training."""
-PULL = 0.02
-"""Weight of the divergence from the g that sees no history, while g learns to look at it."""
+HISTORIES = 2
+"""Histories of two trials that are drawn for each task to learn from."""
+PULL = 0.05
+"""Weight of the divergence from the g that has not learned."""
+STEPS, RATE = 80, 0.05
+LEAST_WAY = -2.0
+"""The least reward of a way, less the mean of all ways."""
 
 
 @dataclass(frozen=True)
@@ -44,135 +34,221 @@ class Setup:
     """Is what may be chosen about how g learns.
 
     Args:
-        estimator: ``exact`` for the mean reward of one strategy, ``best_of`` for that of the best of three.
-        sees: Which values of the context g sees: a key of `SEEN`.
-        adapts: Whether g sees what was tried on the task before.
+        metric: How much each number of a context counts at the start.
+        learns: Whether it learns at all.
     """
 
-    estimator: str
-    sees: str
-    adapts: bool
+    metric: float
+    learns: bool = True
 
 
-SETUPS = [Setup(e, "all", a) for e in ("exact", "best_of") for a in (False, True)]
+SETUPS = [Setup(0.1), Setup(0.3), Setup(1.0)]
+WAY_PULLS = (None, 0.5, 0.05)
+"""Weights of the divergence among which a g over ways chooses; None: it does not learn."""
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """Is a g that sees the context, and perhaps one that also sees the history.
-
-    Args:
-        first: For the first trial.
-        later: For all others; the same if g does not adapt.
-    """
+    """Is a g that attends to some tasks of a table, which it may itself be asked about."""
 
     table: Table
-    contexts: Array
-    g: CandidateDistribution
-    first: Array
-    later: CandidateDistribution | None = None
-    meta: Array = field(default_factory=lambda: np.zeros(0))
+    g: MemoryDistribution
+    meta: Array
 
     def __call__(self, task: int, tried: Sequence[int]) -> Array:
         """Returns ``(P,)`` log-probabilities for the next trial on a task."""
-        context = self.contexts[task][None]
-        if not len(tried) or self.later is None:
-            return np.asarray(self.g.log_probs(self.first, context)[0])
-        seen = np.concatenate([context, history(self.table, task, tried)[None]], axis=1)
-        return np.asarray(self.later.log_probs(self.meta, seen)[0])
+        tried = list(tried)[-self.g.trials :] if len(tried) > self.g.trials else list(tried)
+        row = state_of(self.table, self.g, task, tried)
+        return np.asarray(self.g.log_probs(self.meta, row[None])[0])
 
 
-def learned(
-    table: Table, rows: Array, setup: Setup, seed: int, *, iterations: int, lines: list[dict] | None = None
-) -> Learned:
-    """Meta-trains g on some tasks."""
-    g, contexts, meta = _first(table, tuple(rows.tolist()), setup.estimator, setup.sees, seed, iterations)
-    if lines is not None:
-        _first_with_lines(table, rows, setup, iterations, lines)
-    if not setup.adapts:
-        return Learned(table, contexts, g, meta)
-    later, meta_later = _second(table, rows, g, contexts, meta, seed=seed, iterations=iterations)
-    return Learned(table, contexts, g, meta, later, meta_later)
+def learned(table: Table, rows: Array, setup: Setup, seed: int, listener=lambda _: None) -> Learned:
+    """Lets g learn from some tasks: states are tasks of which nothing, one or two trials are seen."""
+    g = memory_of(table, rows)
+    meta = started(g, setup.metric)
+    if setup.learns:
+        contexts, rewards = _states(table, rows, g, meta, np.random.default_rng([seed, 3]))
+        meta = _learn(g, contexts, rewards, meta, seed, listener)
+    return Learned(table, g, meta)
 
 
-@lru_cache(maxsize=64)
-def _first(
-    table: Table, rows: tuple[int, ...], estimator: str, sees: str, seed: int, iterations: int
-) -> tuple[CandidateDistribution, Array, Array]:
-    """Lets g learn from the context alone; returns g, what it sees of all tasks, and its meta-parameters."""
-    return _train_first(table, np.array(rows), estimator, sees, seed, iterations, lambda _: None)
-
-
-def _first_with_lines(table: Table, rows: Array, setup: Setup, iterations: int, lines: list[dict]) -> None:
-    def listener(progress: Progress) -> None:
-        if progress.iteration % 5 == 0:
-            lines.append(_line(progress, g, table, contexts, rows))
-
-    g, contexts = distribution(table, len(NAMES)), seen_contexts(table, setup.sees)
-    _train_first(table, rows, setup.estimator, setup.sees, 0, iterations, listener)
-
-
-def _train_first(
-    table: Table, rows: Array, estimator: str, sees: str, seed: int, iterations: int, listener: Callable
-) -> tuple[CandidateDistribution, Array, Array]:
-    contexts, g = seen_contexts(table, sees), distribution(table, len(NAMES))
-    rewards = np.where(np.isfinite(table.rewards), table.rewards, FAILED)
-    world = world_of(table, contexts[rows], rewards[rows], table.valid[rows])
-    settings = settings_of(estimator, seed, iterations, len(rows))
-    return g, contexts, run_outer(g, world, settings, start=informed(table, g), listener=listener).meta
-
-
-def settings_of(estimator: str, seed: int, iterations: int, n_tasks: int, **changes: float) -> OuterSettings:
-    """Returns how g learns: on 32 tasks an iteration where all rewards are known, else on 16."""
-    tasks = min(n_tasks, 32) if estimator == "exact" else 16
-    given = {"rate": REACH / iterations, "entropy": ENTROPY, "entropy_halving": max(1, iterations // 4), **changes}
-    return OuterSettings(
-        estimator,
-        tasks=tasks,
-        strategies=DRAWS,
-        natural=False,
-        iterations=iterations,
-        seed=seed,
-        convergence=None,
-        **given,
+def _learn(
+    g: MemoryDistribution, contexts: Array, rewards: Array, meta: Array, seed: int, listener=lambda _: None, kl=PULL
+) -> Array:
+    zeros, ones = np.zeros(len(contexts)), np.ones(len(contexts))
+    world = RecordedWorld(contexts, list(range(rewards.shape[1])), rewards, np.zeros(rewards.shape), zeros, ones)
+    settings = OuterSettings(
+        "exact", tasks=32, natural=False, iterations=STEPS, rate=RATE, kl=kl, seed=seed, convergence=None
     )
+    return run_outer(g, world, settings, start=meta, listener=listener).meta
 
 
-def seen_contexts(table: Table, sees: str) -> Array:
-    """Returns ``(T, X)`` contexts in which what g does not see is 0."""
-    return table.contexts * np.isin(NAMES, SEEN[sees])
+def memory_of(table: Table, rows: Array) -> MemoryDistribution:
+    """Returns g over all strategies with some tasks in its memory."""
+    tree = TreeDistribution(Space({"strategy": Categorical(tuple(s.hash for s in table.strategies))}))
+    points = tree.points([{"strategy": s.hash} for s in table.strategies])
+    forms, families = numbers(table.forms), numbers(table.families)
+    memory = Memory(table.contexts[rows], forms[rows], families[rows], table.rewards[rows], table.valid[rows])
+    return MemoryDistribution(points, memory)
 
 
-def world_of(table: Table, contexts: Array, rewards: Array, valid: Array | None) -> RecordedWorld:
-    """Returns recorded tasks whose rewards are worth what they are."""
-    n = len(contexts)
-    return RecordedWorld(contexts, table.strategies, rewards, np.zeros(rewards.shape), np.zeros(n), np.ones(n), valid)
+def numbers(names: Array) -> Array:
+    """Returns ``(T,)`` a number for each name."""
+    return np.unique(names, return_inverse=True)[1]
 
 
-def distribution(table: Table, context_size: int) -> CandidateDistribution:
-    """Returns g over the strategies: logits of the learner, the schedule, the rows, and the strategy itself."""
-    points = [_point(s) for s in table.strategies]
-    learners = list(dict.fromkeys(p["learner"] for p in points))
-    scheduled = tuple(dict.fromkeys(p["learner"] for p in points if "schedule" in p))
-    parameters, conditions = {"learner": Categorical(tuple(learners))}, {}
-    for name in learners:
-        own = f"{name}.strategy"
-        parameters[own] = Categorical(tuple(p[own] for p in points if p["learner"] == name))
-        conditions[own] = Condition("learner", (name,))
-    for name in ("schedule", "rows") if scheduled else ():
-        parameters[name] = Categorical(tuple(dict.fromkeys(p[name] for p in points if name in p)))
-        conditions[name] = Condition("learner", scheduled)
-    tree = TreeDistribution(Space(parameters, conditions), context_size=context_size)
-    found = tree.points(points)
-    start = tree.start(np.random.default_rng(0))
-    return CandidateDistribution(found, tree, -np.asarray(tree.log_prob(start, tree.no_context, found)))
+def started(g: MemoryDistribution, metric: float) -> Array:
+    """Returns meta-parameters before anything is learned."""
+    meta = g.start(np.random.default_rng(0))
+    meta[: g.n_seen] = np.log(metric)
+    return meta
 
 
-def _point(strategy: Strategy) -> dict[str, str]:
-    point = {"learner": strategy.learner, f"{strategy.learner}.strategy": strategy.hash}
-    if quarter(strategy) is not None:
-        point |= {"schedule": schedule_of(strategy), "rows": rows_of(strategy)}
-    return point
+def state_of(table: Table, g: MemoryDistribution, task: int, tried: Sequence[int]) -> Array:
+    """Returns what g sees of a task and of what was tried on it."""
+    place = {"group": int(numbers(table.forms)[task]), "family": int(numbers(table.families)[task])}
+    return g.state(table.contexts[task], **place, tried=tried, valid=table.valid[task, list(tried)])
+
+
+def _states(table: Table, rows: Array, g: MemoryDistribution, meta: Array, rng: np.random.Generator):
+    """Returns states of the tasks, histories drawn from g, and the reward that each strategy would leave there."""
+    contexts, rewards = [], []
+    for place, task in enumerate(rows):
+        for k in range(HISTORIES):
+            tried: list[int] = []
+            for n in range(g.trials + 1):
+                row = state_of(table, g, task, tried)
+                if n or not k:
+                    contexts.append(row)
+                    kept = g.memory.kept(tried)[place]
+                    rewards.append(np.where(g.memory.known[place], kept, np.nan))
+                tried.append(int(g.draw(meta, row[None], rng.random((1, 1))).index[0]))
+    return np.array(contexts), np.array(rewards)
+
+
+def line_of(progress: Progress, g: MemoryDistribution, table: Table, rows: Array, contexts: Array) -> dict:
+    """Returns what `draw_trace` needs: where g stands on tasks of each form, and its mean reward on some rows."""
+    chances = np.exp(g.log_probs(progress.meta, contexts))
+    rewards = np.where(np.isfinite(table.rewards[rows]), table.rewards[rows], 0.0)
+    names, forms = dict.fromkeys(table.learners.tolist()), table.forms[rows]
+    shares = {
+        form: {n: float(chances[forms == form][:, table.learners == n].sum(axis=1).mean()) for n in names}
+        for form in dict.fromkeys(forms.tolist())
+    }
+    return {
+        "iteration": progress.iteration,
+        "reward": float((chances * rewards).sum(axis=1).mean()),
+        "entropy": progress.entropy,
+        "trials": progress.n_trainings,
+        "failed": progress.n_failed,
+        "chances": shares,
+    }
+
+
+DEFAULTS = {"the package's default": ("one_cycle", "all"), "constant rate, all rows": ("constant", "all")}
+"""Schedule and rows that the learned ones are compared with."""
+BY = ("learned", "chosen", "not learned", "at random", "best on the other families")
+
+
+@dataclass(frozen=True, eq=False)
+class WayTable:
+    """Is tasks x ways of one configuration each, tried in all ways: rewards are less their mean over the ways.
+
+    Args:
+        ways: ``(schedule, rows)``.
+        tasks: ``(N,)`` rows of the table.
+        contexts: ``(N, X)``: what is seen of the task, and which learner it is.
+        rewards: ``(N, ways)``.
+        valid: ``(N, ways)``.
+    """
+
+    ways: list[tuple[str, str]]
+    tasks: Array
+    contexts: Array
+    rewards: Array
+    valid: Array
+
+
+@lru_cache
+def ways_of(table: Table) -> WayTable:
+    """Returns the configurations of networks that were tried in all ways."""
+    found = [columns for columns in table.configurations if len(columns) == len(WAYS)]
+    ways = sorted({way_of(table.strategies[j]) for j in found[0]})
+    tasks, contexts, rewards, valid = [], [], [], []
+    for k, columns in enumerate(found):
+        by_way = {way_of(table.strategies[j]): j for j in columns}
+        ordered = [by_way[way] for way in ways]
+        for task in np.flatnonzero(np.isfinite(table.rewards[:, ordered]).all(axis=1)):
+            middle = table.rewards[task, ordered].mean()
+            tasks.append(task)
+            contexts.append(np.r_[table.contexts[task], np.eye(len(found))[k]])
+            rewards.append(table.rewards[task, ordered] - middle)
+            valid.append(table.valid[task, ordered] - middle)
+    return WayTable(ways, np.array(tasks), np.array(contexts), np.array(rewards), np.array(valid))
+
+
+def ways_gained(table: Table, fold_of: Array, folds: int, seed: int) -> dict[tuple[str, str], Array]:
+    """Lets a g over ways learn on the families outside of each fold.
+
+    Returns:
+        ``(N,)`` gains in reward over each default, for the same configuration, by how the way is chosen.
+    """
+    told = ways_of(table)
+    reached = {by: np.full(len(told.tasks), np.nan) for by in BY}
+    for fold in range(folds):
+        seen, new = np.flatnonzero(fold_of[told.tasks] != fold), np.flatnonzero(fold_of[told.tasks] == fold)
+        pull = _chosen_pull(table, told, seen)
+        for by, weight in (("learned", PULL), ("chosen", pull), ("not learned", None)):
+            reached[by][new] = told.rewards[new, _chosen_ways(table, told, seen, new, seed, weight)]
+        reached["best on the other families"][new] = told.rewards[new, _best_elsewhere(table, told, seen, new)]
+        reached["at random"][new] = 0.0
+    places = {name: told.ways.index(way) for name, way in DEFAULTS.items()}
+    return {(name, by): reached[by] - told.rewards[:, places[name]] for name in DEFAULTS for by in BY}
+
+
+def _chosen_pull(table: Table, told: WayTable, rows: Array) -> float | None:
+    """Returns how g learns best on families left out of those to learn from."""
+    fold_of, reached = table.folds(2)[told.tasks[rows]], []
+    for pull in WAY_PULLS:
+        parts = [(rows[fold_of != k], rows[fold_of == k]) for k in range(2)]
+        found = [told.rewards[new, _chosen_ways(table, told, seen, new, 0, pull)] for seen, new in parts]
+        reached.append(np.concatenate(found).mean())
+    return WAY_PULLS[int(np.argmax(reached))]
+
+
+def _chosen_ways(table: Table, told: WayTable, seen: Array, new: Array, seed: int, pull: float | None) -> Array:
+    """Returns the most probable way on each new row, of a g that learns from the rows seen."""
+    families = numbers(table.families)[told.tasks]
+    points = _points([" and ".join(way) for way in told.ways])
+    one = np.zeros(len(seen), int)
+    memory = Memory(told.contexts[seen], one, families[seen], told.rewards[seen], told.valid[seen])
+    g = MemoryDistribution(points, memory, 0, least=LEAST_WAY)
+    states = np.stack([g.state(c, 0, family=int(f)) for c, f in zip(told.contexts, families, strict=True)])
+    meta = started(g, WAY_METRIC)
+    if pull is not None:
+        meta = _learn(g, states[seen], told.rewards[seen], meta, seed, kl=pull)
+    return np.argmax(g.log_probs(meta, states[new]), axis=1)
+
+
+def _best_elsewhere(table: Table, told: WayTable, seen: Array, new: Array) -> Array:
+    """Returns for each new row the way that is best in the mean on the rows seen of its form."""
+    forms = table.forms[told.tasks]
+    means = {form: told.rewards[seen][forms[seen] == form].mean(axis=0) for form in set(forms[seen].tolist())}
+    return np.array([int(np.argmax(means[forms[i]])) for i in new])
+
+
+WAY_METRIC = 0.1
+"""How much each number of a context counts at the start where ways differ little: less, so that more tasks count."""
+
+
+def _points(names: Sequence[str]) -> Points:
+    tree = TreeDistribution(Space({"strategy": Categorical(tuple(names))}))
+    return tree.points([{"strategy": name} for name in names])
+
+
+def way_of(strategy: Strategy) -> tuple[str, str]:
+    """Returns the schedule and the rows of a network's strategy."""
+    return schedule_of(strategy), rows_of(strategy)
 
 
 def schedule_of(strategy: Strategy) -> str:
@@ -185,174 +261,3 @@ def rows_of(strategy: Strategy) -> str:
     """Returns which rows in which order."""
     kind, pace = strategy.selection.get("kind", "all"), strategy.selection.get("pace", "shuffled")
     return str(kind) if pace == "shuffled" else str(pace) if kind == "all" else f"{kind} {pace}"
-
-
-def informed(table: Table, g: CandidateDistribution) -> Array:
-    """Returns ``(W,)`` meta-parameters under which only learners and strategies that a form takes are drawn.
-
-    A learner none of whose strategies was tried on a form is as improbable there as `gstar.metatraining.informed_start`
-    makes one that does not take it.
-    """
-    meta = g.start(np.random.default_rng(0))
-    raw_size = g.tree.map.raw_size
-    weights = meta[raw_size:].reshape(g.context_size, raw_size)
-    for form in dict.fromkeys(table.forms.tolist()):
-        own, tried = weights[NAMES.index(f"is_{form}")], np.isfinite(table.rewards[table.forms == form]).any(axis=0)
-        for name in set(table.learners.tolist()) - set(table.learners[tried].tolist()):
-            own[_place(g, "learner", name)] = UNFIT
-        for j in np.flatnonzero(~tried):
-            own[_place(g, f"{table.learners[j]}.strategy", table.strategies[j].hash)] = UNFIT
-    return meta
-
-
-def _place(g: CandidateDistribution, parameter: str, choice: str) -> int:
-    return int(g.tree.slices[parameter].start + g.tree.heads[parameter].parameter.choices.index(choice))
-
-
-def history(table: Table, task: int, tried: Sequence[int]) -> Array:
-    """Returns what g sees of earlier trials: for each learner, and for the schedule and the rows of networks.
-
-    A learner that is ahead by validation counts 1, one that is behind less than 0, down to -1; one that was not tried
-    0. The last value is the best reward by validation.
-    """
-    names = list(dict.fromkeys(table.learners.tolist()))
-    valid = table.valid[task, list(tried)]
-    best, shown = float(valid.max()), np.zeros(len(names) + 1)
-    for k, name in enumerate(names):
-        own = valid[[table.learners[j] == name for j in tried]]
-        if len(own):
-            gap = best - float(own.max())
-            shown[k] = 1.0 if gap == 0 else -min(1.0, gap / GAP)
-    shown[-1] = np.clip(best, -1, 1)
-    return shown
-
-
-def _second(
-    table: Table, rows: Array, g: CandidateDistribution, contexts: Array, meta: Array, *, seed: int, iterations: int
-) -> tuple[CandidateDistribution, Array]:
-    """Lets g learn what to try next: a task is now one with a history of one or two trials, drawn from the first g.
-
-    The reward of a strategy is that of what validates best, with it among those tried.
-    """
-    rng, told, rewards = np.random.default_rng([seed, 9]), [], []
-    for i in rows:
-        log_probs = np.asarray(g.log_probs(meta, contexts[i][None])[0])
-        for n in (1, 2):
-            for _ in range(PREFIXES):
-                tried = drawn(log_probs, table.open(i), n, rng).tolist()
-                told.append(np.concatenate([contexts[i], history(table, i, tried)]))
-                rewards.append(after(table, i, tried))
-    told = np.array(told)
-    later = distribution(table, told.shape[1])
-    world = world_of(table, told, np.array(rewards), None)
-    start = np.concatenate([meta, np.zeros(later.size - len(meta))])
-    settings = settings_of("exact", seed, iterations, len(told), kl=PULL)
-    return later, run_outer(later, world, settings, start=start).meta
-
-
-def after(table: Table, task: int, tried: Sequence[int]) -> Array:
-    """Returns ``(P,)`` the reward that is kept when each strategy is tried besides; of one tried before, the least."""
-    kept = tried[int(np.argmax(table.valid[task, tried]))]
-    is_better = table.valid[task] > table.valid[task, kept]
-    rewards = np.where(is_better, table.rewards[task], table.rewards[task, kept])
-    return np.where(np.isfinite(table.rewards[task]), rewards, FAILED)
-
-
-def _line(progress: Progress, g: CandidateDistribution, table: Table, contexts: Array, rows: Array) -> dict:
-    """Returns what `draw_trace` needs: where g stands on tasks of each form, and its mean reward on some rows."""
-    chances, rewards = {}, np.where(np.isfinite(table.rewards[rows]), table.rewards[rows], FAILED)
-    expected = (np.exp(g.log_probs(progress.meta, contexts[rows])) * rewards).sum(axis=1)
-    for form in dict.fromkeys(table.forms.tolist()):
-        shares = np.exp(g.log_probs(progress.meta, contexts[table.forms == form])).mean(axis=0)
-        chances[form] = {n: float(shares[table.learners == n].sum()) for n in dict.fromkeys(table.learners.tolist())}
-    return {
-        "iteration": progress.iteration,
-        "reward": float(expected.mean()),
-        "entropy": progress.entropy,
-        "trials": progress.n_trainings,
-        "failed": progress.n_failed,
-        "chances": chances,
-    }
-
-
-DEFAULTS = {"the package's default": ("one_cycle", "all"), "constant rate, all rows": ("constant", "all")}
-"""Schedule and rows that the learned ones are compared with."""
-WAY_SETUPS = [("kind", 0.02), ("balance", 0.02), ("balance", 0.1), ("all", 0.02), ("all", 0.1)]
-"""What g sees, and the weight of its entropy."""
-WAY_ITERATIONS = 100
-BY = ("drawn", "most probable", "at random", "best on the other families")
-
-
-def ways_learned(table: Table, fold_of: Array, folds: int, inner: int, seed: int) -> dict[tuple[str, str], Array]:
-    """Lets a g over networks learn schedules and rows on the families outside of each fold.
-
-    Returns:
-        ``(T,)`` gains in reward over each default, for the same configurations, by how the way is chosen.
-    """
-    nets = _networks(table)
-    found = {(name, by): np.full(len(nets.tasks), np.nan) for name in DEFAULTS for by in BY}
-    for fold in range(folds):
-        seen, new = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        chosen = _way_setup(nets, tuple(seen.tolist()), inner)
-        log_probs = _learn_ways(nets, seen, *chosen, seed)(new)
-        for i, own in zip(new, log_probs, strict=True):
-            for key, gain in _gains(nets, i, own, seen).items():
-                found[key][i] = gain
-    return found
-
-
-@lru_cache
-def _networks(table: Table) -> Table:
-    return table.with_columns(np.flatnonzero([quarter(s) is not None for s in table.strategies]))
-
-
-@lru_cache
-def _way_setup(nets: Table, tasks: tuple[int, ...], inner: int) -> tuple[str, float]:
-    """Returns the setup that gains most over the package's default on families left out of those to learn from."""
-    rows, gains = np.array(tasks), []
-    fold_of = nets.folds(inner)[rows]
-    for setup in WAY_SETUPS:
-        found = []
-        for fold in range(inner):
-            seen, new = rows[fold_of != fold], rows[fold_of == fold]
-            log_probs = _learn_ways(nets, seen, *setup, 0)(new)
-            told = [_gains(nets, i, own, seen) for i, own in zip(new, log_probs, strict=True)]
-            found += [gain[next(iter(DEFAULTS)), "most probable"] for gain in told if gain]
-        gains.append(np.mean(found) if found else 0.0)
-    return WAY_SETUPS[int(np.argmax(gains))]
-
-
-def _learn_ways(nets: Table, rows: Array, sees: str, entropy: float, seed: int) -> Callable[[Array], Array]:
-    """Lets g learn from rewards less their mean over all ways of the configuration on the task."""
-    contexts, g = seen_contexts(nets, sees), distribution(nets, len(NAMES))
-    centred = nets.rewards.copy()
-    for columns in nets.configurations:
-        centred[:, columns] -= centred[:, columns].mean(axis=1, keepdims=True)
-    rewards = np.where(np.isfinite(centred), centred, FAILED)[rows]
-    settings = settings_of("exact", seed, WAY_ITERATIONS, len(rows), entropy=entropy, rate=0.03)
-    world = world_of(nets, contexts[rows], rewards, None)
-    meta = run_outer(g, world, settings, start=informed(nets, g)).meta
-    return lambda new: np.asarray(g.log_probs(meta, contexts[new]))
-
-
-def _gains(nets: Table, task: int, log_probs: Array, seen: Array) -> dict[tuple[str, str], float]:
-    """Returns gains on a task, averaged over the configurations that were tried with both defaults."""
-    found: dict[tuple[str, str], list[float]] = {}
-    alike = seen[nets.forms[seen] == nets.forms[task]]
-    for columns in nets.configurations:
-        rewards = nets.rewards[task, columns]
-        ways = [(schedule_of(nets.strategies[j]), rows_of(nets.strategies[j])) for j in columns]
-        if len(ways) < 3 or not np.isfinite(rewards).all() or any(way not in ways for way in DEFAULTS.values()):
-            continue
-        chances = np.exp(log_probs[columns] - log_probs[columns].max())
-        on_others = np.nanmean(nets.rewards[np.ix_(alike, columns)], axis=0)
-        reached = {
-            "drawn": chances @ rewards / chances.sum(),
-            "most probable": rewards[np.argmax(chances)],
-            "at random": rewards.mean(),
-            "best on the other families": rewards[np.argmax(on_others)],
-        }
-        for name, way in DEFAULTS.items():
-            for by, value in reached.items():
-                found.setdefault((name, by), []).append(float(value - rewards[ways.index(way)]))
-    return {key: float(np.mean(values)) for key, values in found.items()}

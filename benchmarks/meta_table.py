@@ -148,14 +148,14 @@ def drawn(log_probs: Array, columns: Array, n: int, rng: np.random.Generator) ->
     return columns[np.argsort(-keys)[:n]]
 
 
-def halving(table: Table, task: int, budget: float, rng: np.random.Generator) -> Array:
+def halving(table: Table, task: int, columns: Array, budget: float, rng: np.random.Generator) -> Array:
     """Returns the strategies that successive halving trains in full within a cost.
 
     In random order, as many strategies as can be paid get a quarter of their epochs; the best quarter of them by
     validation is trained in full. How many that is, is chosen knowing what all of them cost, which is in its favour. A
     learner without epochs is trained in full at once.
     """
-    order = rng.permutation(table.open(task))
+    order = rng.permutation(columns)
     for n in range(len(order), 0, -1):
         first = order[:n]
         kept = first[np.argsort(-table.short_valid[task, first])[: max(1, n // 4)]]

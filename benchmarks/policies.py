@@ -1,6 +1,6 @@
 """Measures policies by replaying recorded tasks, families held out.
 
-    python benchmarks/policies.py                     # synthetic tables of clustered tasks
+    python benchmarks/policies.py                     # synthetic tables of clustered tasks, and shipped experience
     python benchmarks/policies.py experience.db       # and the recorded experience, all kinds
     python benchmarks/policies.py OPENML-WEKA-2017    # and a folder of ASlib (accuracy is maximised)
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ import numpy as np
 from gstar.cost import LearnerFacts
 from gstar.metric import TaskKind
 from gstar.policies.gaussian import GaussianPolicy
+from gstar.policies.gradient import GradientPolicy
 from gstar.policies.portfolio import PortfolioPolicy
 from gstar.policies.random import RandomPolicy
 from gstar.policy import AbstractPolicy, Context
@@ -43,6 +44,16 @@ class Named:
     space: Space
     seconds: float = 1.0
     has_schedule: bool = False
+    is_anytime: bool = False
+    handles_pace: bool = False
+    handles_initial: bool = False
+    default_schedule: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def has_same_body(self, a: Mapping[str, Scalar], b: Mapping[str, Scalar]) -> bool:
+        return False
+
+    def with_body(self, configuration: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
+        return configuration
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
         return self.seconds * rows / 1000
@@ -137,6 +148,15 @@ def experience(path: Path) -> list[World]:
     with Experience.open(path, mode="frozen", shipped=False) as opened:
         found = {kind: opened.records(kind) for kind in TaskKind}
     return [World(f"{path.name}: {kind}", records, None) for kind, records in found.items() if len(records) >= N_FOLDS]
+
+
+def shipped() -> list[World]:
+    """The experience that comes with the package, one world per kind of task."""
+    from gstar.experience import Experience
+
+    metrics = {TaskKind.BINARY: "roc_auc", TaskKind.MULTICLASS: "log_loss", TaskKind.REGRESSION: "rmse"}
+    with Experience.open(mode="off", shipped=True) as opened:
+        return [World(f"shipped: {kind}", opened.knowledge(kind, metric), None) for kind, metric in metrics.items()]
 
 
 def play(
@@ -274,6 +294,7 @@ def main() -> None:
         synthetic(n_tasks=100, n_clusters=4, noise=0.2, seed=1, holes=0.3),
         synthetic(n_tasks=20, n_clusters=3, noise=0.1, seed=2),
     ]
+    worlds += shipped()
     for path in arguments.paths:
         worlds += [aslib(path)] if path.is_dir() else experience(path)
     for world in worlds:
@@ -284,7 +305,7 @@ def main() -> None:
                 "random": lambda r, given=given: RandomPolicy(r, learners=given, closed=True),
                 "portfolio": lambda r, given=given: PortfolioPolicy(r, learners=given, closed=True),
                 "gaussian": lambda r, given=given: GaussianPolicy(r, learners=given, closed=True),
-                "no bonus": lambda r, given=given: GaussianPolicy(r, learners=given, closed=True, diversity=0.0),
+                "gradient": lambda r, given=given: GradientPolicy(r, learners=given, closed=True),
             },
             seeds=arguments.seeds,
         )

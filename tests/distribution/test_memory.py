@@ -1,5 +1,7 @@
 """g that attends to memory: near tasks count, what was tried counts, its own family does not."""
 
+from dataclasses import replace
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -120,6 +122,16 @@ def test_the_policy_gradient_learns_what_to_look_at():
     assert meta[0] - start[0] > 1 > -1 > meta[1] - start[1]
     before, after = ((np.exp(g.log_probs(m, contexts)) * rewards).sum(axis=1).mean() for m in (start, meta))
     assert after > before + 0.1
+
+
+def test_scores_of_unknown_scale_count_by_how_they_differ():
+    rewards = [[0.6, 0.1, 0.9, 0.0], [0.1, 0.6, 0.0, 0.9]]
+    g = replace(g_of(np.zeros((2, 1)), rewards), has_scale=False)
+    like_first, like_second = (chances(g, [0.0], tried=[0, 1], valid=v) for v in ([-3.1, -7.0], [400.0, 401.0]))
+    assert like_first[2] > 0.6 > 0.4 > like_first[3]
+    assert like_second[3] > 0.6
+    one, failed = (chances(g, [0.0], tried=[0], valid=v) for v in ([5.0], [NAN]))
+    assert one == pytest.approx(failed)
 
 
 def test_a_state_shows_so_many_trials_and_no_more():

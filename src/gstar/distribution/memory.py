@@ -50,7 +50,6 @@ COMMON: Final = 0.2
 SHARPNESS: Final = 15.0
 """t: for rewards of size 1."""
 LEAST: Final = -0.3
-"""A worse reward counts as this one: how bad a strategy is does not matter."""
 _OFF: Final = -1e4
 _NOBODY: Final = -1
 
@@ -79,17 +78,23 @@ class Memory:
         return np.asarray(np.isfinite(self.rewards) & np.isfinite(self.valid))
 
     @cached_property
-    def _kept(self) -> dict[tuple[int, ...], Array]:
+    def _kept(self) -> dict[tuple[float, ...], Array]:
         return {}
 
-    def kept(self, tried: Sequence[int]) -> Array:
-        """Returns ``(M, P)`` the reward that is left when a strategy is tried after some others; 0 where not known."""
-        key = tuple(sorted(tried))
+    def kept(self, tried: Sequence[int], least: float = LEAST) -> Array:
+        """Returns ``(M, P)`` the reward that is left when a strategy is tried after some others; 0 where not known.
+
+        Args:
+            tried: Columns of the others.
+            least: A worse reward counts as this one.
+        """
+        columns = sorted(tried)
+        key = (least, *columns)
         if key not in self._kept:
-            rewards = np.where(self.known, np.maximum(self.rewards, LEAST), 0.0)
+            rewards = np.where(self.known, np.maximum(self.rewards, least), 0.0)
             valid = np.where(self.known, self.valid, -np.inf)
-            if key:
-                rows, best = np.arange(len(rewards)), np.array(key)[np.argmax(valid[:, key], axis=1)]
+            if columns:
+                rows, best = np.arange(len(rewards)), np.array(columns)[np.argmax(valid[:, columns], axis=1)]
                 before = np.where(self.known[rows, best], rewards[rows, best], 0.0)[:, None]
                 rewards = np.where(valid > valid[rows, best][:, None], rewards, before)
             self._kept[key] = rewards
@@ -106,10 +111,15 @@ class MemoryDistribution(FiniteDistribution):
         candidates: P points, the columns of the memory.
         memory: What is remembered.
         trials: How many trials a state may show.
+        least: A worse reward counts as this one: how bad a strategy is does not matter.
+        has_scale: Whether scores of a state are rewards, as those that are remembered. If not, where they begin and
+            what they are worth is not known; they are moved and stretched to fit those of each remembered task.
     """
 
     memory: Memory
     trials: int = 2
+    least: float = LEAST
+    has_scale: bool = True
     _codes: dict[bytes, tuple[Array, ...]] = field(default_factory=dict, repr=False)
 
     @property
@@ -129,7 +139,7 @@ class MemoryDistribution(FiniteDistribution):
 
     @cached_property
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(f"{list(self._rows)} {self.trials}".encode())
+        digest = hashlib.sha256(f"{list(self._rows)} {self.trials} {self.least} {self.has_scale}".encode())
         for array in (self.memory.seen, self.memory.rewards, self.memory.valid):
             digest.update(np.ascontiguousarray(array, float).tobytes())
         return digest.hexdigest()[:16]
@@ -184,14 +194,25 @@ class MemoryDistribution(FiniteDistribution):
         tried = history[:, 0].astype(int)
         usable = (memory.groups == group) & (memory.families != family)
         known = memory.known & usable[:, None]
-        apart = np.where(memory.known[:, tried], (np.maximum(memory.valid[:, tried], LEAST) - _above(history[:, 1])), 0)
-        gaps = (apart**2).sum(axis=1) / np.maximum(memory.known[:, tried].sum(axis=1), 1)
+        gaps = self._gaps(tried, history[:, 1])
         off = np.where(known.any(axis=0), 0.0, _OFF)
         off[tried] = _OFF
-        found = (row[:x] - memory.seen) ** 2, gaps, usable, memory.kept(tried.tolist()), known, off
+        found = (row[:x] - memory.seen) ** 2, gaps, usable, memory.kept(tried.tolist(), self.least), known, off
         self._codes[key] = found
         return found
 
-
-def _above(valid: Array) -> Array:
-    return np.maximum(np.where(np.isfinite(valid), valid, LEAST), LEAST)
+    def _gaps(self, tried: Array, valid: Array) -> Array:
+        """Returns ``(M,)`` mean squared differences of remembered scores from those seen, over what both know."""
+        memory = self.memory
+        known = memory.known[:, tried]
+        if not self.has_scale:
+            known = known & np.isfinite(valid)
+        count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+        then = np.where(known, np.maximum(memory.valid[:, tried], self.least), 0.0)
+        now = np.where(known, np.maximum(np.nan_to_num(valid, nan=-np.inf), self.least), 0.0)
+        if not self.has_scale:
+            now = np.where(known, np.nan_to_num(valid), 0.0)
+            then, now = (np.where(known, x - x.sum(axis=1, keepdims=True) / count, 0.0) for x in (then, now))
+            worth = np.maximum((then * now).sum(axis=1, keepdims=True), 0.0)
+            now = now * worth / np.maximum((now**2).sum(axis=1, keepdims=True), 1e-12)
+        return np.asarray(((then - now) ** 2).sum(axis=1) / count[:, 0])

@@ -13,7 +13,7 @@ from autograd import grad
 
 from gstar.contexts import context_vector
 from gstar.cost import CostModel, LearnerFacts
-from gstar.distribution import Points, TreeDistribution
+from gstar.distribution import Memory, MemoryDistribution, Points, TreeDistribution
 from gstar.errors import UsageError
 from gstar.gradients.base import leave_one_out
 from gstar.learned import Learned
@@ -33,10 +33,10 @@ from gstar.policies.candidates import (
     trial_seconds,
     unique,
 )
-from gstar.policies.scale import normalise
+from gstar.policies.scale import FLOOR, normalise
 from gstar.policy import AbstractPolicy, Context
 from gstar.records import Records
-from gstar.space import Categorical
+from gstar.space import Categorical, Space
 from gstar.strategy import Strategy
 from gstar.trial import Proposal, Trial
 from gstar.weights import beginning
@@ -44,8 +44,14 @@ from gstar.worlds.recorded import RecordedWorld
 
 Array: TypeAlias = np.ndarray
 
-ITERATIONS: Final = 80
+ITERATIONS: Final = 40
 """Iterations of the outer loop on the recorded tasks, all rewards known."""
+PULL: Final = 0.05
+"""Weight of the divergence from the g that has not learned."""
+METRIC: Final = 0.1
+"""How much each number of a context counts before it is learned."""
+TRIALS: Final = 8
+"""So many of the last trials on a task say which recorded tasks are alike."""
 STEP: Final = 1.0
 """How far g moves for one task, per unit of advantage: one gradient step from what other tasks taught."""
 SHARE: Final = 0.5
@@ -69,50 +75,66 @@ class _Known:
 
 @dataclass(frozen=True, eq=False)
 class Preference:
-    """Is g over the recorded strategies, learned from the recorded tasks by the exact policy gradient.
+    """Is g over the recorded strategies: it attends to the recorded tasks, by a metric learned by the policy gradient.
 
     Args:
-        world: The recorded tasks.
+        g: With the recorded tasks in its memory.
         meta: ``(W,)`` meta-parameters.
+        columns: Strategy to its place among the candidates of g.
     """
 
-    world: RecordedWorld
+    g: MemoryDistribution
     meta: Array
+    columns: Mapping[Strategy, int]
 
     @staticmethod
     def learn(records: Records, columns: Sequence[int]) -> Preference | None:
-        """Learns from all recorded tasks; None if they teach nothing.
-
-        A strategy that was never tried on a task counts as middling there, one that failed as the worst.
-        """
-        scores, failures = records.scores[:, columns], records.failures[:, columns]
-        values = normalise(scores, failures).values
+        """Learns from all recorded tasks; None if they teach nothing."""
+        values = normalise(records.scores[:, columns], records.failures[:, columns]).values
         rows = np.flatnonzero(np.isfinite(values).sum(axis=1) > 1)
         if len(rows) < 2:
             return None
-        values = np.where(np.isnan(values) & (failures == 0), 0.0, values)[rows]
-        contexts = np.stack([context_vector(_context_of(records, int(i))) for i in rows])
         strategies = tuple(records.strategies[j] for j in columns)
+        families = np.unique(np.array(records.families)[rows], return_inverse=True)[1]
+        seen = np.stack([context_vector(_context_of(records, int(i))) for i in rows])
+        memory = Memory(seen, np.zeros(len(rows), int), families, values[rows], values[rows])
+        tree = TreeDistribution(Space({"strategy": Categorical(tuple(s.hash for s in strategies))}))
+        points = tree.points([{"strategy": s.hash} for s in strategies])
+        g = MemoryDistribution(points, memory, TRIALS, least=FLOOR, has_scale=False)
+        start = g.start(np.random.default_rng(0))
+        start[: g.n_seen] = np.log(METRIC)
+        contexts = np.stack([g.state(x, 0, family=int(f)) for x, f in zip(seen, families, strict=True)])
         ones = np.ones(len(rows))
-        world = RecordedWorld(contexts, strategies, values, np.zeros(values.shape), 0 * ones, ones)
+        world = RecordedWorld(contexts, strategies, values[rows], np.zeros(values[rows].shape), 0 * ones, ones)
         settings = OuterSettings(
-            "exact", tasks=min(len(rows), 64), iterations=ITERATIONS, entropy=0.05, natural=False, convergence=None
+            "exact",
+            tasks=min(len(rows), 32),
+            rate=0.05,
+            iterations=ITERATIONS,
+            kl=PULL,
+            natural=False,
+            convergence=None,
         )
-        g = world.distribution()
-        return Preference(world, run_outer(g, world, settings, start=g.start(np.random.default_rng(0))).meta)
+        meta = run_outer(g, world, settings, start=start).meta
+        return Preference(g, meta, {s: j for j, s in enumerate(strategies)})
 
     def log_probs(self, context: Context) -> Array:
-        """Returns ``(P,)`` log-probabilities of the recorded strategies."""
-        return np.asarray(self.world.distribution().log_probs(self.meta, context_vector(context)[None])[0])
+        """Returns ``(P,)`` log-probabilities of the recorded strategies, those that were tried left out."""
+        tried = {self.columns[t.strategy]: t.score for t in context.history if t.strategy in self.columns}
+        last = list(tried.items())[-TRIALS:]
+        valid = [np.nan if score is None else score for _, score in last]
+        row = self.g.state(context_vector(context), 0, tried=[j for j, _ in last], valid=valid)
+        return np.asarray(self.g.log_probs(self.meta, row[None])[0])
 
 
 class GradientPolicy(AbstractPolicy):
     """Draws from g, and moves g with each result.
 
     What other tasks taught is either a g that `gstar meta-train` wrote, over a whole tree of
-    strategies, or is learned here from the records: the exact policy gradient over the recorded
-    strategies, by what is seen of a task. For the task at hand g takes one gradient step from there, with the trials
-    of its history and their ranks as rewards; it is a function of the history, so a restart loses nothing.
+    strategies, or is learned here from the records: a g that attends to those recorded tasks that look like this one and
+    on which its trials went alike (`gstar.distribution.memory`), by the exact policy gradient. For the task at hand g
+    also takes one gradient step in the tree of strategies, with the trials of its history and their ranks as rewards.
+    All is a function of the history, so a restart loses nothing.
 
     `log_prob` is exact among recorded strategies; for draws from the tree it does not count that earlier ones are
     not drawn again. What is drawn to begin with remembered weights gets the body that these are of, as in
@@ -256,8 +278,9 @@ class GradientPolicy(AbstractPolicy):
         )
         if known.preference is None:
             return np.asarray(moved - start - 0.2 * np.arange(n))
-        learned = known.preference.log_probs(context)
-        untried = np.full(n - len(learned), np.quantile(learned, 0.25))
+        learned, tried = known.preference.log_probs(context), {t.strategy for t in context.history}
+        left = learned[[s not in tried for s in known.preference.columns]]
+        untried = np.full(n - len(learned), np.quantile(left, 0.25) if len(left) else 0.0)
         return np.asarray(np.concatenate([learned, untried]) + moved - start)
 
     def _from_tree(self, known: _Known, raw: Array, context: Context, rng: np.random.Generator) -> Proposal | None:
