@@ -130,11 +130,11 @@ class Preference:
 class GradientPolicy(AbstractPolicy):
     """Draws from g, and moves g with each result.
 
-    What other tasks taught is either a g that `gstar meta-train` wrote, over a whole tree of
-    strategies, or is learned here from the records: a g that attends to those recorded tasks that look like this one and
-    on which its trials went alike (`gstar.distribution.memory`), by the exact policy gradient. For the task at hand g
-    also takes one gradient step in the tree of strategies, with the trials of its history and their ranks as rewards.
-    All is a function of the history, so a restart loses nothing.
+    What other tasks taught is either a g that `gstar meta-train` wrote, over a whole tree of strategies, or is learned
+    here from the records: a g that attends to those recorded tasks that look like this one and on which its trials went
+    alike (`gstar.distribution.memory`), by the exact policy gradient. For the task at hand g also takes one gradient
+    step in the tree of strategies, with the trials of its history and their ranks as rewards. All is a function of the
+    history, so a restart loses nothing.
 
     `log_prob` is exact among recorded strategies; for draws from the tree it does not count that earlier ones are
     not drawn again. What is drawn to begin with remembered weights gets the body that these are of, as in
