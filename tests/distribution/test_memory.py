@@ -130,6 +130,7 @@ def test_scores_of_unknown_scale_count_by_how_they_differ():
     like_first, like_second = (chances(g, [0.0], tried=[0, 1], valid=v) for v in ([-3.1, -7.0], [400.0, 401.0]))
     assert like_first[2] > 0.6 > 0.4 > like_first[3]
     assert like_second[3] > 0.6
+    assert chances(g, [0.0], tried=[0, 1], valid=[0.3, 0.2]) == pytest.approx(like_first)
     one, failed = (chances(g, [0.0], tried=[0], valid=v) for v in ([5.0], [NAN]))
     assert one == pytest.approx(failed)
 
