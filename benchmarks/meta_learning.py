@@ -13,7 +13,7 @@ import numpy as np
 from meta_strategies import WAYS
 from meta_table import Table
 
-from gstar.distribution import Memory, MemoryDistribution, Points, TreeDistribution
+from gstar.distribution import FiniteDistribution, Memory, MemoryDistribution, Points, TreeDistribution
 from gstar.outer import OuterSettings, Progress, run_outer
 from gstar.space import Categorical, Space
 from gstar.strategy import Strategy
@@ -126,9 +126,9 @@ def _states(table: Table, rows: Array, g: MemoryDistribution, meta: Array, rng: 
     return np.array(contexts), np.array(rewards)
 
 
-def line_of(progress: Progress, g: MemoryDistribution, table: Table, rows: Array, contexts: Array) -> dict:
-    """Returns what `draw_trace` needs: where g stands on tasks of each form, and its mean reward on some rows."""
-    chances = np.exp(g.log_probs(progress.meta, contexts))
+def line_of(progress: Progress, g: FiniteDistribution, table: Table, rows: Array) -> dict:
+    """Returns what `draw_trace` needs: where a g that sees the context stands on tasks of each form, and its reward."""
+    chances = np.exp(g.log_probs(progress.meta, table.contexts[rows]))
     rewards = np.where(np.isfinite(table.rewards[rows]), table.rewards[rows], 0.0)
     names, forms = dict.fromkeys(table.learners.tolist()), table.forms[rows]
     shares = {

@@ -11,7 +11,7 @@ from meta_tasks import quarter
 
 from gstar.contexts import NAMES
 from gstar.distribution import CandidateDistribution, TreeDistribution
-from gstar.outer import OuterSettings, run_outer
+from gstar.outer import OuterSettings, Progress, run_outer
 from gstar.space import Categorical, Condition, Space
 from gstar.strategy import Strategy
 from gstar.worlds.recorded import RecordedWorld
@@ -27,9 +27,11 @@ DRAWS = 12
 STEPS = 240
 
 
-def learned_linear(table: Table, rows: Array, seed: int) -> Callable:
+def learned_linear(
+    table: Table, rows: Array, seed: int, listener: Callable[[Progress], None] = lambda _: None
+) -> Callable:
     """Lets a g learn that is a softmax linear in the context, as that of `gstar meta-train` is, by `best_of`."""
-    g = _linear(table)
+    g = linear(table)
     rewards = np.where(np.isfinite(table.rewards), table.rewards, FAILED)[rows]
     zeros, ones = np.zeros(len(rows)), np.ones(len(rows))
     world = RecordedWorld(
@@ -47,11 +49,12 @@ def learned_linear(table: Table, rows: Array, seed: int) -> Callable:
         seed=seed,
         convergence=None,
     )
-    meta = run_outer(g, world, settings, start=_informed(table, g)).meta
+    meta = run_outer(g, world, settings, start=_informed(table, g), listener=listener).meta
     return lambda task, tried: np.asarray(g.log_probs(meta, table.contexts[task][None])[0])
 
 
-def _linear(table: Table) -> CandidateDistribution:
+def linear(table: Table) -> CandidateDistribution:
+    """Returns g over the strategies: logits of the learner, the schedule, the rows, and the strategy itself."""
     points = [_point(s) for s in table.strategies]
     learners = list(dict.fromkeys(p["learner"] for p in points))
     scheduled = tuple(dict.fromkeys(p["learner"] for p in points if "schedule" in p))

@@ -11,6 +11,7 @@ memory       g that attends to remembered tasks
 
 from gstar.distribution.base import AbstractDistribution
 from gstar.distribution.candidates import CandidateDistribution
+from gstar.distribution.finite import FiniteDistribution
 from gstar.distribution.memory import Memory, MemoryDistribution
 from gstar.distribution.points import Points
 from gstar.distribution.tree import TreeDistribution
@@ -18,6 +19,7 @@ from gstar.distribution.tree import TreeDistribution
 __all__ = [
     "AbstractDistribution",
     "CandidateDistribution",
+    "FiniteDistribution",
     "Memory",
     "MemoryDistribution",
     "Points",
