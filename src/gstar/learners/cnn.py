@@ -41,6 +41,7 @@ class CNN(AbstractNetwork):
         batch_size=32,
         epochs=20,
     )
+    default_schedule: ClassVar[Mapping[str, Scalar]] = {"kind": "cosine", "warm_up": 0.0}
 
     def arrays(self, encoder: TableEncoder | None, inputs: Inputs) -> tuple[Array, ...]:
         if isinstance(inputs, Images):
