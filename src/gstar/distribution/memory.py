@@ -171,14 +171,14 @@ class MemoryDistribution(FiniteDistribution):
         return np.concatenate([seen, history.ravel(), [group, family]])
 
     def log_probs(self, meta: Differentiable, contexts: Array) -> Differentiable:
-        away, gaps, usable, kept, known, off = self._read(np.asarray(contexts, float))
+        away, gaps, usable, kept, off = self._read(np.asarray(contexts, float))
         x = self.n_seen
         metric, results, sharpness = anp.exp(meta[:x]), anp.exp(meta[x]), anp.exp(meta[x + 2])
         common = 1 / (1 + anp.exp(-meta[x + 1]))
         near = anp.where(usable, -(anp.dot(away, metric) + results * gaps), _OFF)  # (T, M)
         near = anp.exp(log_softmax(near)) * usable
         alike = usable / np.maximum(usable.sum(axis=1, keepdims=True), 1)
-        weights = ((1 - common) * near + common * alike)[:, :, None] * known  # (T, M, P)
+        weights = ((1 - common) * near + common * alike)[:, :, None] * self.memory.known  # (T, M, P)
         expected = anp.sum(weights * kept, axis=1) / (anp.sum(weights, axis=1) + 1e-12)
         return log_softmax(sharpness * expected + off)
 
@@ -193,11 +193,10 @@ class MemoryDistribution(FiniteDistribution):
         history = history[history[:, 0] >= 0]
         tried = history[:, 0].astype(int)
         usable = (memory.groups == group) & (memory.families != family)
-        known = memory.known & usable[:, None]
         gaps = self._gaps(tried, history[:, 1])
-        off = np.where(known.any(axis=0), 0.0, _OFF)
+        off = np.where(memory.known[usable].any(axis=0), 0.0, _OFF)
         off[tried] = _OFF
-        found = (row[:x] - memory.seen) ** 2, gaps, usable, memory.kept(tried.tolist(), self.least), known, off
+        found = (row[:x] - memory.seen) ** 2, gaps, usable, memory.kept(tried.tolist(), self.least), off
         self._codes[key] = found
         return found
 

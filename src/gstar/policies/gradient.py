@@ -48,6 +48,8 @@ ITERATIONS: Final = 40
 """Iterations of the outer loop on the recorded tasks, all rewards known."""
 PULL: Final = 0.05
 """Weight of the divergence from the g that has not learned."""
+WORK: Final = 200_000
+"""Remembered cells that the tasks of an iteration read together, at most; there are 32 tasks where this allows it."""
 METRIC: Final = 0.1
 """How much each number of a context counts before it is learned."""
 TRIALS: Final = 8
@@ -108,7 +110,7 @@ class Preference:
         world = RecordedWorld(contexts, strategies, values[rows], np.zeros(values[rows].shape), 0 * ones, ones)
         settings = OuterSettings(
             "exact",
-            tasks=min(len(rows), 32),
+            tasks=int(np.clip(WORK // values[rows].size, 1, 32)),
             rate=0.05,
             iterations=ITERATIONS,
             kl=PULL,
