@@ -50,6 +50,8 @@ PULL: Final = 0.05
 """Weight of the divergence from the g that has not learned."""
 WORK: Final = 200_000
 """Remembered cells that the tasks of an iteration read together, at most; there are 32 tasks where this allows it."""
+MOST_WORK: Final = 5_000_000
+"""Remembered cells that all iterations read together, at most: about two seconds."""
 METRIC: Final = 0.1
 """How much each number of a context counts before it is learned."""
 TRIALS: Final = 8
@@ -108,11 +110,12 @@ class Preference:
         contexts = np.stack([g.state(x, 0, family=int(f)) for x, f in zip(seen, families, strict=True)])
         ones = np.ones(len(rows))
         world = RecordedWorld(contexts, strategies, values[rows], np.zeros(values[rows].shape), 0 * ones, ones)
+        tasks = int(np.clip(WORK // values[rows].size, 1, 32))
         settings = OuterSettings(
             "exact",
-            tasks=int(np.clip(WORK // values[rows].size, 1, 32)),
+            tasks=tasks,
             rate=0.05,
-            iterations=ITERATIONS,
+            iterations=int(np.clip(MOST_WORK // (tasks * values[rows].size), 1, ITERATIONS)),
             kl=PULL,
             natural=False,
             convergence=None,
