@@ -24,6 +24,9 @@ LANDMARK_COLUMNS: Final = 60
 LANDMARK_LEVELS: Final = 6
 _CHUNK: Final = 64
 """Images that are averaged at once."""
+_SIDE: Final = 64
+_LENGTH: Final = 512
+"""Of larger images only every so many pixels are looked at, and of longer sequences steps, that so many are left."""
 
 REGISTRY: Final[dict[str, Callable[[Support], float]]] = {}
 
@@ -57,7 +60,7 @@ class Support:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.results: dict[Callable[[Support], Any], Any] = {}
-        self.rows: Array = sample(len(task), MAX_ROWS)
+        self.rows: Array = sample(len(task), MAX_ROWS if isinstance(task.inputs, Table) else LANDMARK_ROWS)
         self.target: Array = task.target[self.rows]
         inputs = task.inputs
         self.table = inputs.take(self.rows) if isinstance(inputs, Table) else Table.of(np.empty((len(self.rows), 0)))
@@ -152,17 +155,19 @@ class Support:
 def in_blocks(inputs: Inputs, limit: int) -> Array:
     """Returns ``(n, ..., C)`` images as means over squares, sequences as means over stretches of their own length.
 
-    Missing values are left out of the means. There are about as many blocks as the limit allows, for all channels
-    together, and one at least.
+    Missing values are left out of the means. Of what is large only some pixels or steps are looked at. There are about
+    as many blocks as the limit allows, for all channels together, and one at least.
     """
     if isinstance(inputs, Images):
         side = max(1, int((limit / inputs.pixels.shape[1]) ** 0.5))
-        chunks = (inputs.pixels[i : i + _CHUNK] for i in range(0, len(inputs), _CHUNK))
-        return np.concatenate([_means(_means(c.transpose(0, 2, 3, 1), 1, side), 2, side) for c in chunks])
+        down, across = (max(1, n // _SIDE) for n in inputs.pixels.shape[2:])
+        pixels = inputs.pixels[:, :, ::down, ::across].transpose(0, 2, 3, 1)
+        chunks = (pixels[i : i + _CHUNK] for i in range(0, len(pixels), _CHUNK))
+        return np.concatenate([_means(_means(chunk, 1, side), 2, side) for chunk in chunks])
     assert isinstance(inputs, Sequences)
     count = max(1, limit // inputs.steps.shape[2])
-    rows = [_means(row[None, :length], 1, count) for row, length in zip(inputs.steps, inputs.lengths, strict=True)]
-    return np.concatenate(rows)
+    ends = zip(inputs.steps, inputs.lengths, strict=True)
+    return np.concatenate([_means(row[None, : n : max(1, n // _LENGTH)], 1, count) for row, n in ends])
 
 
 def _means(values: Array, axis: int, count: int) -> Array:
