@@ -9,10 +9,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from gstar.contexts import NAMES
+from gstar.contexts import NAMES, context_vector
 from gstar.distribution import TreeDistribution
 from gstar.errors import StorageError, UntrustedFileError
 from gstar.learned import Learned
+from gstar.metatraining import init_chances
 from gstar.metric import TaskKind
 from gstar.policies.candidates import tree_for
 from gstar.policies.gradient import GradientPolicy
@@ -170,16 +171,22 @@ class TestFirstWeights:
     LEARNERS: ClassVar = {**toy_learners(), "network": replace(toy_learners()["network"], handles_initial=True)}
     REMEMBERED: ClassVar = {"kind": "remembered", "body": "fine_tuned"}
 
-    def proposed(self, initial=(), n: int = 30) -> list[Strategy]:
-        """What a g proposes that prefers to fine-tune the network, under n seeds."""
+    def learned(self) -> Learned:
+        """A g that prefers to fine-tune the network."""
         tree = with_init(tree_for(self.LEARNERS, toy_context()), frozenset({"network"}))
         g = TreeDistribution(tree, context_size=len(NAMES))
         at = {"learner": "network", "init.kind": "remembered", "init.body": "fine_tuned"}
-        learned = Learned(g, g.start(np.random.default_rng(0), at=at, spread=0.1))
-        policy = GradientPolicy(NOTHING, learners=self.LEARNERS, weights=learned)
+        return Learned(g, g.start(np.random.default_rng(0), at=at, spread=0.1))
+
+    def proposals(self, initial=(), n: int = 30) -> list[Proposal]:
+        """What it proposes for the network, under n seeds."""
+        policy = GradientPolicy(NOTHING, learners=self.LEARNERS, weights=self.learned())
         context = replace(toy_context(), initial=initial)
         asked = [policy.ask([context], np.random.default_rng(seed))[0] for seed in range(n)]
-        return [p.strategy for p in asked if p is not None and p.strategy.learner == "network"]
+        return [p for p in asked if p is not None and p.strategy.learner == "network"]
+
+    def proposed(self, initial=()) -> list[Strategy]:
+        return [proposal.strategy for proposal in self.proposals(initial)]
 
     def test_it_begins_with_those_that_are_remembered_and_takes_their_body(self):
         known = next(s for s in toy_strategies(30) if s.learner == "network")
@@ -189,10 +196,16 @@ class TestFirstWeights:
         assert all(s.configuration == known.configuration for s in begun)
         assert any(s.configuration != known.configuration for s in self.proposed())
 
-    def test_without_any_it_begins_from_scratch(self):
-        drawn = self.proposed()
+    def test_without_any_it_begins_from_scratch_and_says_how_likely_that_was(self):
+        drawn, learned = self.proposals(), self.learned()
         assert len(drawn) > 20
-        assert all(not s.init for s in drawn)
+        context = context_vector(toy_context())[None]
+        for proposal in drawn:
+            assert not proposal.strategy.init
+            points = learned.g.points([proposal.strategy.to_point(learned.g.space)])
+            of_scratch = init_chances(learned.g, learned.meta, context)["scratch"]
+            expected = learned.g.log_prob(learned.meta, context, points)[0] - np.log(of_scratch)
+            assert proposal.log_prob == pytest.approx(expected, abs=1e-3)
 
     def test_with_those_of_another_learner_it_begins_from_scratch(self):
         drawn = self.proposed((Strategy("trees", init=self.REMEMBERED),))
