@@ -17,7 +17,7 @@ from gstar.space import Categorical, Space
 from tests.outer.arms import ARMS, learn
 
 SETTINGS = OuterSettings(
-    "reinforce", tasks=4, strategies=3, iterations=5, reuse=2, entropy=0.1, convergence=Convergence(window=4)
+    "reinforce", tasks=4, strategies=3, iterations=5, reuse=2, entropy=0.1, convergence=Convergence(window=6)
 )
 G = TreeDistribution(ARMS)
 
@@ -43,7 +43,7 @@ def _arrays(state: OuterState) -> list:
 def test_what_is_written_is_read_bit_for_bit(file: Path, tmp_path: Path):
     state = _read(file)
     assert (state.iteration, state.n_trainings, state.adam.count, len(state.past)) == (5, 60, 5, 2)
-    assert (state.lowered, len(state.rewards), state.trail.shape) == (0, 4, (4, G.size))
+    assert (state.lowered, len(state.rewards), state.trail.shape) == (0, 5, (5, G.size))
     write_checkpoint(tmp_path / "again", state, G, SETTINGS)
     again = read_checkpoint(tmp_path / "again", G, SETTINGS)
     assert _arrays(again) == _arrays(state)

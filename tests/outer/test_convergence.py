@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from gstar.outer import Convergence
 
-TEST = Convergence(window=100, blocks=5)
+TEST = Convergence(window=100)
 RNG = np.random.default_rng(0)
 NOISE = 0.3 * RNG.standard_normal(100)
 WALK = np.cumsum(RNG.standard_normal((100, 3)), axis=0)
@@ -25,10 +26,18 @@ def squared(a: np.ndarray, b: np.ndarray) -> float:
         (NOISE, STRAIGHT, False),
         (NOISE + np.linspace(0, 1, 100), WALK, False),
         (np.linspace(0, 1e-6, 100), WALK, False),
-        (NOISE - np.linspace(0, 1, 100), WALK, True),
+        (NOISE - np.linspace(0, 1, 100), WALK, False),
         (np.ones(100), WALK, True),
     ],
-    ids=["noise", "stands still", "g still moves", "reward rises", "a small rise without noise", "falls", "constant"],
+    ids=[
+        "noise",
+        "stands still",
+        "g still moves",
+        "reward rises",
+        "a small rise without noise",
+        "reward falls",
+        "constant",
+    ],
 )
 def test_both_must_be_flat(rewards: np.ndarray, trail: np.ndarray, flat: bool):
     assert TEST.is_flat(rewards, trail, squared) is flat
@@ -47,18 +56,27 @@ def test_it_waits_for_a_whole_window(n: int):
     assert not TEST.is_flat(NOISE[:n], WALK, squared)
 
 
-def test_a_random_walk_mostly_passes_and_a_drift_mostly_not():
+@pytest.mark.parametrize("memory", [0.0, 0.9], ids=["steps alone", "momentum"])
+@pytest.mark.parametrize("size", [1, 4, 300])
+def test_a_random_walk_mostly_passes_and_a_drift_mostly_not(size: int, memory: float):
     rng = np.random.default_rng(1)
-    steps = rng.standard_normal((200, 100, 4))
-    passed = [
-        np.mean([TEST.is_flat(NOISE, np.cumsum(s + drift, axis=0), squared) for s in steps]) for drift in (0.0, 0.5)
-    ]
-    assert passed[0] > 0.8
-    assert passed[1] < 0.1
+    passed = []
+    for drift in (0.0, 0.7 * size**0.25):
+        walks = lfilter([1.0], [1.0, -memory], rng.standard_normal((100, 150, size)), axis=1)[:, 50:]
+        walks += drift * np.eye(size)[0] / (1 - memory)
+        passed.append(np.mean([TEST.is_flat(NOISE, np.cumsum(walk, axis=0), squared) for walk in walks]))
+    assert passed[0] > 0.7
+    assert passed[1] < 0.2
 
 
-def test_the_quotient_of_a_straight_walk_is_the_number_of_blocks():
-    for blocks in (4, 9):
-        near, far = (Convergence(window=100, blocks=blocks, drift=blocks * f) for f in (0.9, 1.1))
-        assert not near.is_flat(NOISE, STRAIGHT, squared)
-        assert far.is_flat(NOISE, STRAIGHT, squared)
+def test_noise_in_the_reward_is_flat_as_often_as_two_standard_errors_say():
+    noise = np.random.default_rng(2).standard_normal((1000, 100))
+    assert 0.93 < np.mean([TEST.is_flat(rewards, WALK, squared) for rewards in noise]) < 0.98
+    rises = np.r_[np.zeros(50), np.full(50, 0.8)]
+    assert np.mean([TEST.is_flat(rewards + rises, WALK, squared) for rewards in noise]) < 0.05
+
+
+def test_what_counts_is_the_divergence_not_the_meta_parameters():
+    still = np.outer(np.arange(100.0), [0.0, 0.0, 1.0])
+    assert not TEST.is_flat(NOISE, WALK + 9 * still, squared)
+    assert TEST.is_flat(NOISE, WALK + 9 * still, lambda a, b: squared(a[:2], b[:2]))

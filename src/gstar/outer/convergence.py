@@ -5,40 +5,40 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
 Array: TypeAlias = np.ndarray
 
+ERRORS: Final = 2.0
+"""So many standard errors are noise."""
+BLOCKS: Final = 6
+"""Parts of the window; each is to be longer than the memory of the optimiser."""
+
 
 @dataclass(frozen=True)
 class Convergence:
-    """Says whether g still learns: it does not if reward *and* g are both flat within their noise.
+    """Says whether g still learns: it does not if reward *and* divergence are both flat within their noise.
 
     Looked at are the last `window` iterations since the learning rate was last lowered:
 
-    1. **Reward**: the mean of the later half is not above that of the earlier half by more than two
-       standard errors of their difference.
-    2. **Divergence**: over the window g has moved no further than a random walk with the same steps would:
-       the divergence from its start to its end is at most `drift` times the sum of those over its
-       `blocks` parts. (A random walk's squares add up, so the expected quotient is 1; for a straight
-       walk it is the number of blocks.)
+    1. **Reward**: the means of the two halves differ by no more than two standard errors of their difference.
+    2. **Divergence**: g may move, as the noise of its steps moves it, but in no direction. With d_i the way of g in
+       the i-th of 6 parts of the window, d_i . d_j in the metric of the divergence has the mean 0 if ways are noise,
+       and |drift|^2, twice the divergence that the drift makes in a part, if there is one. The mean over pairs is no
+       more than two standard errors above 0. Neighbours are no pair: the optimiser's memory joins them.
 
     When both are flat, the learning rate is lowered to `factor` of itself, since the noise may be that of the steps;
     when it was lowered `lowerings` times, g has converged.
 
     Args:
         window: Iterations that are looked at.
-        blocks: Parts of the window; each is longer than the memory of the optimiser.
-        drift: The quotient that still counts as a random walk.
         lowerings: How often the learning rate is lowered.
         factor: To what share of itself.
     """
 
     window: int = 100
-    blocks: int = 5
-    drift: float = 2.0
     lowerings: int = 2
     factor: float = 0.3
 
@@ -52,14 +52,21 @@ class Convergence:
         """
         if len(rewards) < self.window or len(trail) < self.window:
             return False
-        return self._reward_is_flat(rewards[-self.window :]) and self._walk_is_random(trail[-self.window :], divergence)
+        return _is_level(rewards[-self.window :]) and not _has_direction(trail[-self.window :], divergence)
 
-    def _reward_is_flat(self, rewards: Array) -> bool:
-        early, late = np.array_split(rewards, 2)
-        error = np.sqrt(early.var(ddof=1) / len(early) + late.var(ddof=1) / len(late))
-        return bool(late.mean() - early.mean() <= 2 * error)
 
-    def _walk_is_random(self, trail: Array, divergence: Callable[[Array, Array], float]) -> bool:
-        places = np.linspace(0, len(trail) - 1, self.blocks + 1).astype(int)
-        steps = sum(divergence(trail[b], trail[a]) for a, b in itertools.pairwise(places))
-        return divergence(trail[-1], trail[0]) <= self.drift * steps
+def _is_level(rewards: Array) -> bool:
+    early, late = np.array_split(rewards, 2)
+    error = np.sqrt(early.var(ddof=1) / len(early) + late.var(ddof=1) / len(late))
+    return bool(abs(late.mean() - early.mean()) <= ERRORS * error)
+
+
+def _has_direction(trail: Array, divergence: Callable[[Array, Array], float]) -> bool:
+    """Tells whether parts of the trail go the same way: KL(a, b) is about |a - b|^2 / 2, which gives inner products."""
+    places = trail[np.linspace(0, len(trail) - 1, BLOCKS + 1).astype(int)]
+    kl = np.zeros((len(places), len(places)))
+    for i, j in itertools.combinations(range(len(places)), 2):
+        kl[i, j] = divergence(places[j], places[i])
+    products = kl[:-1, 1:] + kl[1:, :-1] - kl[:-1, :-1] - kl[1:, 1:]
+    apart = products[np.triu_indices(BLOCKS, 2)]
+    return bool(apart.sum() > ERRORS * np.sqrt((apart**2).sum()))
