@@ -241,15 +241,15 @@ def table() -> tuple[list[Branches], list[dict]]:
     return rows, lines
 
 
-KLS = (0.003, 0.01, 0.03)
-N_FOLDS = 4
+KLS = (0.002, 0.004, 0.006, 0.01, 0.02)
+N_FOLDS = 10
 
 
 def learn(kl: float | None) -> None:
     """Chooses the weight of the divergence by families held out, learns from all of the table, says what to expect.
 
-    Beside the controller stands the best blind rule: at each point the decision that was best on the families not held
-    out, whatever is seen.
+    The mean gain over families decides. Beside the controller stands the best blind rule: at each point the decision
+    that was best on the families not held out, whatever is seen.
     """
     rows, lines = table()
     families, conditions = [r["family"] for r in lines], [r["run"][1] for r in lines]
@@ -264,7 +264,7 @@ def learn(kl: float | None) -> None:
             best = int(rewards[fit][number[fit] == k].mean(axis=0).argmax())
             mine = held[number[held] == k]
             gains["blind rule"][mine] = rewards[mine, best] - rewards[mine, 0]
-    best_kl = kl or max(KLS, key=lambda weight: gains[f"controller, kl {weight}"].mean())
+    best_kl = kl or max(KLS, key=lambda weight: _by_family(gains[f"controller, kl {weight}"], families).mean())
     gains |= {f"always {d.name}": rewards[:, j] - rewards[:, 0] for j, d in enumerate(DECISIONS) if d is not GO_ON}
     gains["best, known afterwards"] = rewards.max(axis=1) - rewards[:, 0]
     print(f"{len(rows)} states of {len({tuple(r['run']) for r in lines})} trainings, {len(set(families))} families")
@@ -281,9 +281,14 @@ def learn(kl: float | None) -> None:
     print(f"kl {best_kl} decides: { ({d.name: chosen.count(d.name) for d in DECISIONS}) }")
 
 
+def _by_family(values: np.ndarray, families: list[str]) -> np.ndarray:
+    """Returns the mean of each family, by name."""
+    return np.array([values[[f == name for f in families]].mean() for name in sorted(set(families))])
+
+
 def _interval(values: np.ndarray, families: list[str]) -> str:
     """Returns the mean over families with a 95 % bootstrap interval over them."""
-    by_name = [values[[f == name for f in families]].mean() for name in sorted(set(families))]
+    by_name = _by_family(values, families)
     rng = np.random.default_rng(0)
     means = np.array([rng.choice(by_name, len(by_name)).mean() for _ in range(2000)])
     return f"{np.mean(by_name):+.4f} ({np.quantile(means, 0.025):+.4f} to {np.quantile(means, 0.975):+.4f})"
@@ -347,36 +352,47 @@ def _compared(job: tuple[Source, str, int, list[tuple[str, Controller | None]]])
 
 
 def report() -> None:
-    """Prints the table of methods, and the controller's gains with intervals over tasks."""
-    lines = read(RUNS)
-    mean: dict[tuple, dict[str, dict]] = {}
-    for r in lines:
-        mean.setdefault((r["side"], r["condition"], r["task"], r["seed"]), {})[r["method"]] = r
+    """Prints the table of methods, and the controller's gains with intervals over families."""
     methods = [*SCHEDULES, "early_stopping", *(f"{base}+control" for base in BASES)]
-    chosen = max(SCHEDULES, key=lambda m: _mean(mean, "train", CONDITIONS, m))
-    by_condition = {c: max(SCHEDULES, key=lambda m: _mean(mean, "train", (c,), m)) for c in CONDITIONS}
+    found: dict[tuple, dict[str, dict]] = {}
+    for r in read(RUNS):
+        found.setdefault((r["side"], r["condition"], r["task"], r["seed"]), {})[r["method"]] = r
+    chosen = max(SCHEDULES, key=lambda m: _mean(found, "train", CONDITIONS, m))
+    by_condition = {c: max(SCHEDULES, key=lambda m: _mean(found, "train", (c,), m)) for c in CONDITIONS}
     print(f"best fixed schedule of the meta-train tasks: {chosen}; by condition: {by_condition}\n")
-    print("| condition | tasks, runs | " + " | ".join(methods) + " |\n|" + "---|" * (len(methods) + 2))
-    for c in CONDITIONS:
-        whole = {k: v for k, v in mean.items() if k[:2] == ("test", c) and set(methods) <= set(v)}
-        cells = [f"{np.mean([v[m]['reward'] for v in whole.values()]):.4f}" for m in methods]
-        print(f"| {c} | {len({k[2] for k in whole})}, {len(whole)} | " + " | ".join(cells) + " |")
+    whole = {c: [v for k, v in found.items() if k[:2] == ("test", c) and set(methods) <= set(v)] for c in CONDITIONS}
+    print("| condition | mean over | " + " | ".join(methods) + " |\n|" + "---|" * (len(methods) + 2))
+    for c, runs in whole.items():
+        rewards, families = _rewards(runs, methods), _families(runs)
+        counts = f"{len({v[chosen]['task'] for v in runs})} tasks, {len(runs)} runs", f"{len(set(families))} families"
+        print(f"| {c} | {counts[0]} | " + " | ".join(f"{r.mean():.4f}" for r in rewards) + " |")
+        print(f"| | {counts[1]} | " + " | ".join(f"{_by_family(r, families).mean():.4f}" for r in rewards) + " |")
     print("\n| condition | controller | less best fixed | less cosine | less early stopping | less its base | steps |")
     print("|---|---|---|---|---|---|---|")
-    for c in CONDITIONS:
-        whole = {k: v for k, v in mean.items() if k[:2] == ("test", c) and set(methods) <= set(v)}
+    for c, runs in whole.items():
         for base in BASES:
-            m = f"{base}+control"
-            others = (chosen, "cosine", "early_stopping", base)
-            cells = [
-                _interval(
-                    np.array([v[m]["reward"] - v[other]["reward"] for v in whole.values()]),
-                    [v[m]["family"] for v in whole.values()],
-                )
-                for other in others
-            ]
-            steps = np.mean([v[m]["steps"] for v in whole.values()])
-            print(f"| {c} | {m} | " + " | ".join(cells) + f" | {steps:.2f} |")
+            mine, *others = _rewards(runs, [f"{base}+control", chosen, "cosine", "early_stopping", base])
+            cells = [_interval(mine - other, _families(runs)) for other in others]
+            steps = np.mean([v[f"{base}+control"]["steps"] for v in runs])
+            print(f"| {c} | {base}+control | " + " | ".join(cells) + f" | {steps:.2f} |")
+    print(f"\n{chosen}+control less {chosen}, by form and by family\n")
+    print("| condition | form | families | gain | families with the least and the most |\n|---|---|---|---|---|")
+    for c, runs in whole.items():
+        for form in NETWORKS:
+            some = [v for v in runs if v[chosen]["form"] == form]
+            if some:
+                mine, other = _rewards(some, [f"{chosen}+control", chosen])
+                names, gains = sorted(set(_families(some))), _by_family(mine - other, _families(some))
+                ends = ", ".join(f"{names[i]} {gains[i]:+.3f}" for i in (gains.argmin(), gains.argmax()))
+                print(f"| {c} | {form} | {len(names)} | {_interval(mine - other, _families(some))} | {ends} |")
+
+
+def _rewards(runs: list[dict[str, dict]], methods: list[str]) -> np.ndarray:
+    return np.array([[v[m]["reward"] for v in runs] for m in methods])
+
+
+def _families(runs: list[dict[str, dict]]) -> list[str]:
+    return [next(iter(v.values()))["family"] for v in runs]
 
 
 def _mean(found: dict[tuple, dict[str, dict]], side: str, conditions: tuple[str, ...], method: str) -> float:

@@ -22,7 +22,7 @@ from gstar.task import Task
 from gstar.trial import Status
 from tests.small_training import make_rows, make_spec
 
-SIGHT = Observation(0.5, 0.4, 0.6, 0.5, -1.0, 0.2, 0.1, 0.2, 0.3, False, 0.8, 0.5, 1.0, False, False, 120.0, 200)
+SIGHT = Observation(0.5, 0.4, 0.6, 0.5, -1.0, 0.2, 0.1, 0.2, 0.3, False, True, 0.8, 0.5, 1.0, False, False, 120.0, 200)
 
 
 def fit(**schedule):

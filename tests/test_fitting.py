@@ -61,6 +61,7 @@ def test_it_sees_losses_as_shares_of_a_constant_prediction():
     assert seen.rows == 160
     assert seen.planned_steps == pytest.approx(fitting.state.training.plan.planned)
     assert 0 < seen.imbalance < 1
+    assert seen.is_binary
     wrong = fitting.prediction[np.arange(len(valid)), valid] < 0.5 * shares[np.arange(len(valid)), valid]
     assert seen.contradicted == pytest.approx(wrong.mean())
 
@@ -111,6 +112,7 @@ def test_values_are_seen_on_the_same_scale():
     )
     seen = to_point(Fitting.start(get_learner("mlp"), inputs, values, spec, loss="rmse")).observe()
     assert seen.is_regression
+    assert not seen.is_binary
     assert seen.contradicted == seen.imbalance == 0.0
     assert 0.05 < seen.valid_loss < 1.2
     assert 0.3 < seen.support_loss / seen.valid_loss < 3.0

@@ -144,7 +144,7 @@ class ControlSettings:
         seed: Seed of the first layer.
     """
 
-    kl: float = 0.01
+    kl: float = 0.006
     hidden: int = 0
     iterations: int = ITERATIONS
     seed: int = 0

@@ -79,6 +79,7 @@ class Observation:
         contradicted: Share of the validation rows whose class was given less than half of its share; 0 for values.
         imbalance: 1 less the entropy of the classes as a share of the largest possible; 0 for values.
         is_regression: Whether the target is values.
+        is_binary: Whether there are two classes.
         rate: Factor of the learning rate by schedule and decisions, now.
         rate_left: The mean factor of the schedule from here on, as a share of that now.
         rate_decided: Product of the factors decided so far.
@@ -98,6 +99,7 @@ class Observation:
     contradicted: float
     imbalance: float
     is_regression: bool
+    is_binary: bool
     rate: float
     rate_left: float
     rate_decided: float
@@ -123,6 +125,7 @@ class Observation:
             4.0 * self.contradicted - 0.5,
             2.0 * self.imbalance,
             float(self.is_regression),
+            float(self.is_binary),
             _log(self.rate),
             _log(self.rate_left),
             _log(self.rate_decided),
@@ -156,6 +159,7 @@ SEEN: Final = (
     "contradicted",
     "imbalance",
     "is_regression",
+    "is_binary",
     "log_rate",
     "log_rate_left",
     "log_rate_decided",

@@ -13,7 +13,7 @@ from gstar.control import GO_ON, POINTS, Decision, Observation
 from gstar.errors import UsageError
 from gstar.inputs import Inputs
 from gstar.learner import AbstractLearner, State, TrainingSpec
-from gstar.metric import METRICS, Metric
+from gstar.metric import METRICS, Metric, TaskKind
 from gstar.schedule import factors_at
 
 Array: TypeAlias = np.ndarray
@@ -210,6 +210,7 @@ class Fitting:
             contradicted=self._contradicted(self.prediction),
             imbalance=self._rows.imbalance,
             is_regression=not self.spec.kind.is_classification,
+            is_binary=self.spec.kind is TaskKind.BINARY,
             rate=decided * float(left[0]),
             rate_left=float(left.mean() / left[0]),
             rate_decided=decided,
