@@ -131,6 +131,23 @@ def test_a_name_that_leads_nowhere_is_refused(tmp_path):
         get_controller("learnt")
 
 
+def test_the_controller_in_the_package_balances_where_one_of_two_classes_is_rare():
+    controller = get_controller("learned")
+    early = Observation(
+        0.25, 0.6, 0.6, 0.6, -1.0, -1.0, 0.0, 0.1, 0.86, False, True, 1.0, 1.0, 1.0, False, False, 160, 300
+    )
+    assert controller.about["families"] > 0
+    assert controller.decide(early)[0].name == "balance"
+    assert controller.decide(replace(early, imbalance=0.0))[0] is GO_ON
+    assert controller.decide(replace(early, imbalance=0.5, is_binary=False))[0] is GO_ON
+
+
+def test_control_as_learned_takes_part_in_a_training():
+    mine = fit(control="learned")
+    assert np.isfinite(mine[1]).all()
+    assert not np.array_equal(mine[1], fit()[1])
+
+
 def test_without_control_nothing_changes():
     plain, none = fit(), fit(control="none")
     np.testing.assert_array_equal(plain[1], none[1])

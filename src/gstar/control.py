@@ -276,10 +276,7 @@ def get_controller(name: str) -> Controller | None:
     if name == "none":
         return None
     if name == "learned":
-        shipped = files("gstar") / "shipped" / SHIPPED
-        if not shipped.is_file():
-            raise UsageError("This version ships no controller; train one and name its file, or take control='none'.")
-        return Controller._of(*FILE.parse(shipped.read_bytes(), SHIPPED), SHIPPED)
+        return Controller._of(*FILE.parse((files("gstar") / "shipped" / SHIPPED).read_bytes(), SHIPPED), SHIPPED)
     if not name.endswith(".safetensors"):
         raise UsageError(f"Expected control 'none', 'learned' or a .safetensors file, got {name!r}.")
     return Controller.load(Path(name))
