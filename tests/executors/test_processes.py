@@ -177,6 +177,28 @@ def test_shutdown_does_not_wait_for_jobs_that_were_cancelled_in_the_queue():
     assert isinstance(running.exception(), OutOfTimeError)
 
 
+class Slow:
+    """A pipe into which it takes a while to write."""
+
+    def __init__(self, pipe) -> None:
+        self.pipe = pipe
+
+    def send_bytes(self, data: bytes) -> None:
+        time.sleep(0.3)
+        self.pipe.send_bytes(data)
+
+    def close(self) -> None:
+        self.pipe.close()
+
+
+def test_a_shutdown_right_after_the_last_result_still_finds_its_pipe():
+    executor = ProcessExecutor(1)
+    future = executor.submit(echo, Deed("done"))
+    future.add_done_callback(lambda _: setattr(executor, "_waker", Slow(executor._waker)))
+    future.result(timeout=30)
+    executor.shutdown()
+
+
 def test_threads_are_capped(executor):
     assert executor.submit(threads_seen, Deed("x", Limits(threads=1))).result(timeout=60) == "1"
 

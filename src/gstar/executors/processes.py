@@ -101,7 +101,8 @@ class ProcessExecutor(Executor):
             }
             run = _Run(number, Future(), request, limits)
             self._queued.append(run)
-        self._waker.send_bytes(b"1")
+        with contextlib.suppress(OSError):  # closed: another thread has shut down, and the job is over already
+            self._waker.send_bytes(b"1")
         return run.future
 
     def kill(self, future: Future[Any]) -> None:
@@ -124,7 +125,7 @@ class ProcessExecutor(Executor):
                     run.future.cancel()
                 for run in self._running.values():
                     self._end(run, OutOfTimeError("stopped: the executor was shut down"))
-        self._waker.send_bytes(b"1")
+            self._waker.send_bytes(b"1")
         if wait:
             self._thread.join()
 
@@ -145,8 +146,9 @@ class ProcessExecutor(Executor):
                 for run in self._running.values():
                     self._watch(run, roll_call=ticks % ROLL_CALL_TICKS == 0)
         launchers.release(self._launcher)
-        self._wake.close()
-        self._waker.close()
+        with self._lock:  # who shuts down may still be about to wake this thread
+            self._wake.close()
+            self._waker.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start_queued(self) -> None:
