@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from meta_tasks import averaged, image_sources, read_sequence, stride
 
-from gstar.metatraining import cut_classes
+from gstar.families import cut_classes
 from gstar.metric import METRICS
 from gstar.reading import make_task
 from gstar.task import Task

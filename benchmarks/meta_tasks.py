@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gstar.families import Family, episodes_of
 from gstar.learner import AbstractLearner
-from gstar.metatraining import Family, episodes_of
 from gstar.metric import METRICS
 from gstar.reading import make_task
 from gstar.strategy import Strategy

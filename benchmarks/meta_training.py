@@ -38,7 +38,8 @@ from meta_tasks import read_families
 
 from gstar.distribution import TreeDistribution
 from gstar.executors import Limits, ProcessExecutor
-from gstar.metatraining import default_settings, space_of
+from gstar.families import space_of
+from gstar.metatraining import default_settings
 from gstar.outer import Progress, run_outer
 from gstar.plots import draw_trace
 from gstar.settings import read_duration_s

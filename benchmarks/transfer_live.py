@@ -22,11 +22,13 @@ import numpy as np
 from transfer import ALPHABETS, INITS, interval, load_images, say, sources, strategy_for, task_of, train
 
 from gstar.executors import Limits, ProcessExecutor
+from gstar.families import Family, episodes_of
 from gstar.learned import Learned
 from gstar.learner import get_learner
-from gstar.metatraining import Family, default_settings, episodes_of, init_chances, meta_train
+from gstar.metatraining import default_settings, meta_train
 from gstar.space import Categorical, Space
 from gstar.strategy import Strategy
+from gstar.trace import init_chances
 from gstar.trial import Proposal
 from gstar.weights import Weights
 from gstar.worlds.live import LiveTask, LiveWorld

@@ -23,7 +23,7 @@ def draw_trace(lines: Sequence[Mapping[str, Any]], png: Path, *, title: str = ""
     """Draws a trace as a PNG, and as an HTML page beside it that needs nothing else.
 
     Args:
-        lines: What `gstar.metatraining.read_trace` returns.
+        lines: What `gstar.trace.read_trace` returns.
         png: Where the picture goes.
         title: Above it.
 

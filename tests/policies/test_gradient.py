@@ -13,7 +13,6 @@ from gstar.contexts import NAMES, context_vector
 from gstar.distribution import TreeDistribution
 from gstar.errors import StorageError, UntrustedFileError
 from gstar.learned import Learned
-from gstar.metatraining import init_chances
 from gstar.metric import TaskKind
 from gstar.policies.candidates import tree_for
 from gstar.policies.gradient import GradientPolicy
@@ -30,6 +29,7 @@ from gstar.testing.policy import (
     toy_strategies,
     toy_trial,
 )
+from gstar.trace import init_chances
 from gstar.trial import Proposal
 
 NOTHING = Records.empty(TaskKind.BINARY, N_META_FEATURES)

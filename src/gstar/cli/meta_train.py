@@ -13,7 +13,7 @@ from gstar.cli.interrupts import Interrupts
 from gstar.cli.screen import say, show, show_json
 
 if TYPE_CHECKING:
-    from gstar.metatraining import Family
+    from gstar.families import Family
     from gstar.outer import OuterSettings, Progress
     from gstar.settings import Settings
     from gstar.space import Space
@@ -68,8 +68,10 @@ def meta_train(
 
     Example: gstar meta-train tables --space linear,lightgbm,mlp --budget 30m --out g.safetensors
     """
-    from gstar.metatraining import default_settings, episodes_of, read_tasks, read_trace, space_of
+    from gstar.families import episodes_of, read_tasks, space_of
+    from gstar.metatraining import default_settings
     from gstar.settings import read_duration_s
+    from gstar.trace import read_trace
 
     settings = options.given(budget=budget, experience=experience, weights=weights)
     path = Path(out)
@@ -105,7 +107,8 @@ def _learn(
     limits: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Lets g learn and writes it; returns what it says of itself, and where it is."""
-    from gstar.metatraining import checkpoint_of, meta_train
+    from gstar.metatraining import meta_train
+    from gstar.trace import checkpoint_of
 
     opened = options.opened(settings, tell_first_use=True, keeps_weights=False)
     with opened as remembered, options.warnings_told():
