@@ -33,7 +33,7 @@ from gstar.space import Categorical, Space
 from gstar.strategy import Strategy
 from gstar.task import Task
 from gstar.testing import evil
-from gstar.trace import checkpoint_of, root_chances
+from gstar.trace import checkpoint_of, read_trace, root_chances
 from gstar.weights import WEIGHTS, Source, Weights, WeightsWarning
 from gstar.worlds.live import LiveTask, LiveWorld
 from tests.begins import Begins
