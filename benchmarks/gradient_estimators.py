@@ -66,17 +66,19 @@ class Problem:
         world: The world.
         start: Meta-parameters to begin with.
         value: What meta-parameters are worth; None: look at the rewards.
+        trainings: Models that are trained for one reward.
     """
 
     g: AbstractDistribution
     world: AbstractWorld
     start: np.ndarray
     value: Callable[[np.ndarray], float] | None
+    trainings: int = 1
 
 
 @cache
 def linear() -> Problem:
-    from linear_world import LinearWorld, World, bad_start
+    from linear_world import MIRRORED, LinearWorld, World, bad_start
 
     world = World()
     g = TreeDistribution(LinearWorld.space)
@@ -90,7 +92,9 @@ def linear() -> Problem:
         return float(masses @ losses / masses.sum())
 
     worst = expected(start)
-    return Problem(g, LinearWorld(world), start, lambda meta: (worst - expected(meta)) / (worst - float(best)))
+    return Problem(
+        g, LinearWorld(world), start, lambda meta: (worst - expected(meta)) / (worst - float(best)), MIRRORED
+    )
 
 
 def _held_out(name: str, records: Records, contexts: np.ndarray, folds: np.ndarray) -> Problem:
@@ -204,7 +208,7 @@ def curve(name: str, estimator: str, rate: float, seed: int) -> list[float]:
 
     def listener(progress) -> None:
         rewards.append(progress.reward)
-        while len(found) < len(checkpoints) and progress.n_trainings >= checkpoints[len(found)]:
+        while len(found) < len(checkpoints) and problem.trainings * progress.n_trainings >= checkpoints[len(found)]:
             recent = rewards[-max(1, STARTS // tasks) :]
             found.append(problem.value(progress.meta) if problem.value else float(np.mean(recent)))
         if len(found) == len(checkpoints):
