@@ -35,7 +35,7 @@ Array: TypeAlias = np.ndarray
 
 REFERENCE_TASKS: Final = 16
 """Tasks whose contexts entropy and divergence are reported on."""
-PULL_TASKS: Final = 32
+PULL_TASKS: Final = 16
 """Tasks of an iteration that entropy and divergence are averaged over; of more, so many are drawn."""
 HOPELESS: Final = 3
 """After so many iterations in which every single trial failed, it gives up."""
