@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from autograd import grad
 
-from gstar.distribution import Memory, MemoryDistribution, TreeDistribution
+from gstar.distribution import Memory, MemoryDistribution, TreeDistribution, memory
 from gstar.errors import UsageError
 from gstar.outer import OuterSettings, run_outer
 from gstar.space import Categorical, Space
@@ -143,3 +143,14 @@ def test_a_state_shows_so_many_trials_and_no_more():
 def test_fingerprints_tell_memories_apart():
     assert g_of(*TWO).fingerprint == g_of(*TWO).fingerprint
     assert g_of(*TWO).fingerprint != g_of(TWO[0], [[0.9, 0.1, 0.5, 0.0], [0.1, 0.9, 0.5, 0.1]]).fingerprint
+
+
+def test_states_without_end_take_no_more_room(monkeypatch):
+    monkeypatch.setattr(memory, "_ROOM", 500)
+    g, start = g_of(*TWO), g_of(*TWO).start(np.random.default_rng(0))
+    whole = g.log_probs(start, states(g))
+    for valid in np.linspace(0, 1, 100):
+        for tried in (0, 1, 2, 3):
+            g.log_probs(start, g.state(np.zeros(2), 0, tried=[tried], valid=[valid])[None])
+    assert max(len(g._codes), len(g.memory._kept)) < 50
+    np.testing.assert_array_equal(g.log_probs(start, states(g)), whole)

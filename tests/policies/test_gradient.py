@@ -15,7 +15,7 @@ from gstar.errors import StorageError, UntrustedFileError
 from gstar.learned import Learned
 from gstar.metric import TaskKind
 from gstar.policies.candidates import tree_for
-from gstar.policies.gradient import GradientPolicy
+from gstar.policies.gradient import GradientPolicy, Preference
 from gstar.records import Records
 from gstar.strategy import Strategy, with_init
 from gstar.testing.policy import (
@@ -211,3 +211,16 @@ class TestFirstWeights:
         drawn = self.proposed((Strategy("trees", init=self.REMEMBERED),))
         assert len(drawn) > 20
         assert all(not s.init for s in drawn)
+
+
+def test_the_best_trial_counts_however_long_ago_it_was(monkeypatch):
+    monkeypatch.setattr("gstar.policies.gradient.TRIALS", 2)
+    records = toy_records(12)
+    preference = Preference.learn(records, range(len(records.strategies)))
+    scores = [0.9, 0.1, 0.2, None]
+    history = tuple(
+        toy_trial(Proposal(s, 0.0, "given"), score) for s, score in zip(records.strategies, scores, strict=False)
+    )
+    shown = preference.log_probs(toy_context(history=history))
+    best = preference.log_probs(toy_context(history=(history[2], history[0])))
+    np.testing.assert_allclose(shown, best)

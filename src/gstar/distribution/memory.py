@@ -29,7 +29,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import autograd.numpy as anp
 import numpy as np
@@ -40,6 +40,8 @@ from gstar.errors import UsageError
 from gstar.space import Scalar
 
 Array: TypeAlias = np.ndarray
+K = TypeVar("K")
+V = TypeVar("V")
 
 METRIC: Final = 0.3
 """a before it is learned, for numbers of size 1."""
@@ -52,6 +54,8 @@ SHARPNESS: Final = 15.0
 LEAST: Final = -0.3
 _OFF: Final = -1e4
 _NOBODY: Final = -1
+_ROOM: Final = 2**26
+"""Bytes that what was worked out for states may take; then it is worked out again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +101,7 @@ class Memory:
                 rows, best = np.arange(len(rewards)), np.array(columns)[np.argmax(valid[:, columns], axis=1)]
                 before = np.where(self.known[rows, best], rewards[rows, best], 0.0)[:, None]
                 rewards = np.where(valid > valid[rows, best][:, None], rewards, before)
-            self._kept[key] = rewards
+            _keep(self._kept, key, rewards, rewards.nbytes)
         return self._kept[key]
 
 
@@ -120,7 +124,7 @@ class MemoryDistribution(FiniteDistribution):
     trials: int = 2
     least: float = LEAST
     has_scale: bool = True
-    _codes: dict[bytes, tuple[Array, ...]] = field(default_factory=dict, repr=False)
+    _codes: dict[bytes, tuple[tuple[int, ...], Array, Array, Array, Array]] = field(default_factory=dict, repr=False)
 
     @property
     def n_seen(self) -> int:
@@ -171,7 +175,7 @@ class MemoryDistribution(FiniteDistribution):
         return np.concatenate([seen, history.ravel(), [group, family]])
 
     def log_probs(self, meta: Differentiable, contexts: Array) -> Differentiable:
-        away, gaps, usable, kept, off = self._read(np.asarray(contexts, float))
+        kept, away, gaps, usable, off = self._read(np.asarray(contexts, float))
         x = self.n_seen
         metric, results, sharpness = anp.exp(meta[:x]), anp.exp(meta[x]), anp.exp(meta[x + 2])
         common = 1 / (1 + anp.exp(-meta[x + 1]))
@@ -185,9 +189,11 @@ class MemoryDistribution(FiniteDistribution):
     def _read(self, contexts: Array) -> tuple[Array, ...]:
         """Returns what states say that no meta-parameter changes; states that come again are not read again."""
         found = [self._codes.get(key := row.tobytes()) or self._remember(key, row) for row in contexts]
-        return tuple(np.stack(arrays) for arrays in zip(*found, strict=True))
+        tried, *others = zip(*found, strict=True)
+        kept = [self.memory.kept(columns, self.least) for columns in tried]
+        return tuple(np.stack(arrays) for arrays in (kept, *others))
 
-    def _remember(self, key: bytes, row: Array) -> tuple[Array, ...]:
+    def _remember(self, key: bytes, row: Array) -> tuple[tuple[int, ...], Array, Array, Array, Array]:
         memory, x = self.memory, self.n_seen
         history, (group, family) = row[x:-2].reshape(self.trials, 2), row[-2:]
         history = history[history[:, 0] >= 0]
@@ -196,22 +202,35 @@ class MemoryDistribution(FiniteDistribution):
         gaps = self._gaps(tried, history[:, 1])
         off = np.where(memory.known[usable].any(axis=0), 0.0, _OFF)
         off[tried] = _OFF
-        found = (row[:x] - memory.seen) ** 2, gaps, usable, memory.kept(tried.tolist(), self.least), off
-        self._codes[key] = found
+        away = (row[:x] - memory.seen) ** 2
+        found = tuple(tried.tolist()), away, gaps, usable, off
+        _keep(self._codes, key, found, away.nbytes)
         return found
 
     def _gaps(self, tried: Array, valid: Array) -> Array:
         """Returns ``(M,)`` mean squared differences of remembered scores from those seen, over what both know."""
-        memory = self.memory
-        known = memory.known[:, tried]
-        if not self.has_scale:
+        known = self.memory.known[:, tried]
+        then = np.maximum(self.memory.valid[:, tried], self.least)
+        if self.has_scale:
+            now = np.maximum(np.nan_to_num(valid, nan=-np.inf), self.least)
+            apart = np.where(known, then - now, 0.0)
+        else:
             known = known & np.isfinite(valid)
-        count = np.maximum(known.sum(axis=1, keepdims=True), 1)
-        then = np.where(known, np.maximum(memory.valid[:, tried], self.least), 0.0)
-        now = np.where(known, np.maximum(np.nan_to_num(valid, nan=-np.inf), self.least), 0.0)
-        if not self.has_scale:
-            now = np.where(known, np.nan_to_num(valid), 0.0)
-            then, now = (np.where(known, x - x.sum(axis=1, keepdims=True) / count, 0.0) for x in (then, now))
-            worth = np.maximum((then * now).sum(axis=1, keepdims=True), 0.0)
-            now = now * worth / np.maximum((now**2).sum(axis=1, keepdims=True), 1e-12)
-        return np.asarray(((then - now) ** 2).sum(axis=1) / count[:, 0])
+            apart = _unscaled(then, np.nan_to_num(valid), known)
+        return np.asarray((apart**2).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
+
+
+def _unscaled(then: Array, now: Array, known: Array) -> Array:
+    """Returns ``(M, n)`` what is left of remembered scores once those of now are moved and stretched to fit them."""
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    left, right = (np.where(known, x, 0.0) for x in (then, now))
+    left, right = (np.where(known, x - x.sum(axis=1, keepdims=True) / count, 0.0) for x in (left, right))
+    stretch = np.maximum((left * right).sum(axis=1, keepdims=True), 0.0)
+    return np.asarray(left - right * stretch / np.maximum((right**2).sum(axis=1, keepdims=True), 1e-12))
+
+
+def _keep(found: dict[K, V], key: K, value: V, n_bytes: int) -> None:
+    """Keeps a value, and forgets all others if they take too much room."""
+    if len(found) * n_bytes > _ROOM:
+        found.clear()
+    found[key] = value

@@ -55,7 +55,7 @@ MOST_WORK: Final = 5_000_000
 METRIC: Final = 0.1
 """How much each number of a context counts before it is learned."""
 TRIALS: Final = 8
-"""So many of the last trials on a task say which recorded tasks are alike."""
+"""So many of the trials on a task, the best ones, say which recorded tasks are alike and what is still to be gained."""
 STEP: Final = 1.0
 """How far g moves for one task, per unit of advantage: one gradient step from what other tasks taught."""
 SHARE: Final = 0.5
@@ -124,11 +124,11 @@ class Preference:
         return Preference(g, meta, {s: j for j, s in enumerate(strategies)})
 
     def log_probs(self, context: Context) -> Array:
-        """Returns ``(P,)`` log-probabilities of the recorded strategies, those that were tried left out."""
+        """Returns ``(P,)`` log-probabilities of the recorded strategies, given the best trials of the task so far."""
         tried = {self.columns[t.strategy]: t.score for t in context.history if t.strategy in self.columns}
-        last = list(tried.items())[-TRIALS:]
-        valid = [np.nan if score is None else score for _, score in last]
-        row = self.g.state(context_vector(context), 0, tried=[j for j, _ in last], valid=valid)
+        valid = {j: np.nan if score is None else score for j, score in tried.items()}
+        best = sorted(valid, key=lambda j: -np.nan_to_num(valid[j], nan=-np.inf))[:TRIALS]
+        row = self.g.state(context_vector(context), 0, tried=best, valid=[valid[j] for j in best])
         return np.asarray(self.g.log_probs(self.meta, row[None])[0])
 
 
