@@ -46,6 +46,7 @@ SETTINGS = OuterSettings(
     rate=0.03,
     entropy=0.01,
     reuse=1,
+    ahead=1,
     iterations=3,
     convergence=Convergence(window=4),
 )
@@ -66,9 +67,9 @@ def learn(out: Path, *, n: int = 2, space: Space | None = None, **changes) -> Le
 
 
 def test_g_learns_and_is_saved(tmp_path):
-    learned = learn(tmp_path / "g", iterations=12)
+    learned = learn(tmp_path / "g", iterations=12, strategies=4, convergence=None)
     assert learned.about["stop_reason"] == "iterations"
-    assert learned.about["trials"] == 48
+    assert learned.about["trials"] == 96
     assert learned.about["failed"] == 0
     assert learned.about["families"] == ["family0", "family1"]
     lines = read_trace(tmp_path / "g")
@@ -227,9 +228,9 @@ def test_it_stops_when_the_budget_is_over(tmp_path):
     assert learned.about["iterations"] == 0
 
 
-def test_the_default_settings_reuse_trials_where_the_estimator_can():
-    assert default_settings().reuse == 2
-    assert default_settings(estimator="evolution").reuse == 0
+def test_the_default_settings_reuse_trials_and_draw_ahead_where_the_estimator_can():
+    assert (default_settings().reuse, default_settings().ahead) == (2, 1)
+    assert (default_settings(estimator="evolution").reuse, default_settings(estimator="evolution").ahead) == (0, 0)
 
 
 def test_memory_does_not_grow_with_the_number_of_trials():

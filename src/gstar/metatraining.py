@@ -264,14 +264,20 @@ def _key(live: Sequence[LiveTask], space: Space, trial_s: float) -> str:
 
 
 def default_settings(seed: int = 0, *, iterations: int = 100_000, estimator: str = "leave_one_out") -> OuterSettings:
-    """Returns how g learns from live trials: few and dear, so each is used three times if the estimator can."""
+    """Returns how g learns from live trials.
+
+    They are few and dear, so each is used three times if the estimator can; and the next iteration is begun before one
+    is over, so that all cores train.
+    """
+    handles_reuse = get_gradient(estimator).handles_reuse
     return OuterSettings(
         estimator,
         tasks=8,
         strategies=4,
         rate=0.02,
         entropy=0.01,
-        reuse=2 if get_gradient(estimator).handles_reuse else 0,
+        reuse=2 if handles_reuse else 0,
+        ahead=1 if handles_reuse else 0,
         iterations=iterations,
         seed=seed,
         convergence=Convergence(window=30),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
@@ -77,6 +77,14 @@ class AbstractWorld(ABC):
             draws: The strategies, in `draws.points`, and the log-probabilities to remember them with.
             seed: Seed of everything random; strategies of one task share what can be shared.
         """
+
+    def begin(self, tasks: DrawnTasks, draws: Draws, *, seed: int) -> Callable[[], Outcomes]:
+        """Begins what `train` does, and returns what waits for its outcomes.
+
+        Here nothing happens until it is asked for. A world whose trials run elsewhere starts them now: the one method
+        that may be implemented anew, so that all other worlds need not know of it.
+        """
+        return lambda: self.train(tasks, draws, seed=seed)
 
     @abstractmethod
     def reward(self, tasks: DrawnTasks, scores: Array) -> Array:

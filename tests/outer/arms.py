@@ -72,7 +72,7 @@ def main(checkpoint: str, out: str, dies_at: str) -> None:
         if progress.iteration == int(dies_at):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    _, result = learn(checkpoint=Path(checkpoint), listener=listener, reuse=2, entropy=0.1, convergence=SHORT)
+    _, result = learn(checkpoint=Path(checkpoint), listener=listener, reuse=2, ahead=1, entropy=0.1, convergence=SHORT)
     np.save(out, result.meta)
 
 

@@ -17,7 +17,7 @@ from gstar.space import Categorical, Space
 from tests.outer.arms import ARMS, learn
 
 SETTINGS = OuterSettings(
-    "reinforce", tasks=4, strategies=3, iterations=5, reuse=2, entropy=0.1, convergence=Convergence(window=6)
+    "reinforce", tasks=4, strategies=3, iterations=5, reuse=2, ahead=2, entropy=0.1, convergence=Convergence(window=6)
 )
 G = TreeDistribution(ARMS)
 
@@ -25,7 +25,8 @@ G = TreeDistribution(ARMS)
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "g.checkpoint"
-    changes = {name: getattr(SETTINGS, name) for name in ("tasks", "strategies", "reuse", "entropy", "convergence")}
+    names = ("tasks", "strategies", "reuse", "ahead", "entropy", "convergence")
+    changes = {name: getattr(SETTINGS, name) for name in names}
     learn(estimator="reinforce", iterations=5, rate=SETTINGS.rate, checkpoint=path, **changes)
     return path
 
@@ -36,14 +37,15 @@ def _read(path: Path, **changes) -> OuterState | None:
 
 def _arrays(state: OuterState) -> list:
     past = [(d.contexts, d.log_probs, d.points.left, d.points.on, r) for d, r in state.past]
-    parts = (state.meta, state.start, state.adam.mean, state.adam.square, state.memory, state.rewards, state.trail)
-    return [a.tolist() for a in (*parts, *(a for entry in past for a in entry))]
+    g = (state.meta, state.start, state.behind, state.adam.mean, state.adam.square)
+    return [a.tolist() for a in (*g, state.memory, state.rewards, state.trail, *(a for entry in past for a in entry))]
 
 
 def test_what_is_written_is_read_bit_for_bit(file: Path, tmp_path: Path):
     state = _read(file)
     assert (state.iteration, state.n_trainings, state.adam.count, len(state.past)) == (5, 60, 5, 2)
     assert (state.lowered, len(state.rewards), state.trail.shape) == (0, 5, (5, G.size))
+    assert state.behind.tolist() == state.trail[-3:-1].tolist()
     write_checkpoint(tmp_path / "again", state, G, SETTINGS)
     again = read_checkpoint(tmp_path / "again", G, SETTINGS)
     assert _arrays(again) == _arrays(state)
@@ -95,7 +97,7 @@ def _changed(file: Path, change) -> None:
     arrays = load(content)
     about = json.loads(json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["about"])
     about = change(arrays, about) or about
-    file.write_bytes(save(arrays, {"format": "gstar-outer-2", "about": json.dumps(about)}))
+    file.write_bytes(save(arrays, {"format": "gstar-outer-3", "about": json.dumps(about)}))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,7 @@ def _changed(file: Path, change) -> None:
         lambda arrays, about: arrays.update(meta=arrays["meta"] * np.nan),
         lambda arrays, about: arrays.update(trail=arrays["trail"].ravel()[:-1]),
         lambda arrays, about: arrays.update(square=np.zeros(1)),
+        lambda arrays, about: arrays.update(behind=arrays["behind"][:1]),
         lambda arrays, about: about.pop("iteration") and None,
         lambda arrays, about: about.update(iteration="many"),
         lambda arrays, about: about.update(past=7),
@@ -124,7 +127,7 @@ def test_a_file_with_a_wrong_part_is_refused(file: Path, change):
 
 def test_a_file_of_another_format_is_refused(file: Path):
     file.write_bytes(save({"meta": np.zeros(3)}, {"format": "gstar-g-1", "about": "{}"}))
-    with pytest.raises(UntrustedFileError, match="its format is 'gstar-g-1', expected 'gstar-outer-2'"):
+    with pytest.raises(UntrustedFileError, match="its format is 'gstar-g-1', expected 'gstar-outer-3'"):
         _read(file)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from gstar.distribution import TreeDistribution
 from gstar.errors import NoModelError, UsageError
-from gstar.gradients import GRADIENTS
+from gstar.gradients import GRADIENTS, get_gradient
 from gstar.outer import CheckpointWarning, Convergence, OuterSettings, run_outer
 from gstar.outer.loop import PULL_TASKS, REFERENCE_TASKS, _some
 from gstar.space import Categorical, Real, Space
@@ -129,13 +129,13 @@ def test_after_kill_9_it_goes_on_to_the_same_result(tmp_path: Path):
     assert _killed(tmp_path, "one", dies_at=14) == dead
     assert _killed(tmp_path, "one", dies_at=0, failpoint="checkpoint.before_replace:kill") == dead, "while it writes"
     assert _killed(tmp_path, "one", dies_at=0) == 0
-    whole = learn(reuse=2, entropy=0.1, convergence=SHORT, checkpoint=tmp_path / "two")[1]
+    whole = learn(reuse=2, ahead=1, entropy=0.1, convergence=SHORT, checkpoint=tmp_path / "two")[1]
     assert np.load(tmp_path / "one.npy").tolist() == whole.meta.tolist()
 
 
-@pytest.mark.parametrize("tasks", [8, PULL_TASKS + 8])
-def test_it_goes_on_from_a_checkpoint(tmp_path: Path, tasks: int):
-    file, told, how = tmp_path / "g", [], {"tasks": tasks, "entropy": 0.1, "kl": 0.1}
+@pytest.mark.parametrize(("tasks", "ahead"), [(8, 0), (PULL_TASKS + 8, 0), (8, 2)])
+def test_it_goes_on_from_a_checkpoint(tmp_path: Path, tasks: int, ahead: int):
+    file, told, how = tmp_path / "g", [], {"tasks": tasks, "ahead": ahead, "entropy": 0.1, "kl": 0.1}
     learn(iterations=6, checkpoint=file, **how)
     parts = learn(iterations=9, checkpoint=file, listener=told.append, **how)[1]
     assert [p.iteration for p in told] == [7, 8, 9]
@@ -195,6 +195,43 @@ def test_earlier_trials_are_used_again():
     again = learn(reuse=3, iterations=8)[1]
     assert again.meta.tolist() != learn(iterations=8)[1].meta.tolist()
     assert again.n_trainings == 8 * 32, "they are not counted twice"
+
+
+class Logged(Arms):
+    """Notes in which order iterations are begun and ended, and with which log-probabilities."""
+
+    def __init__(self):
+        super().__init__()
+        self.log, self.drawn = [], []
+
+    def begin(self, tasks, draws, *, seed):
+        number = len(self.drawn) + 1
+        self.log.append(f"+{number}")
+        self.drawn.append(draws)
+
+        def wait():
+            self.log.append(f"-{number}")
+            return self.train(tasks, draws, seed=seed)
+
+        return wait
+
+
+def test_iterations_are_begun_ahead_from_a_g_that_is_as_many_updates_old():
+    orders, metas = {}, []
+    for ahead in (0, 1, 2):
+        world = Logged()
+        g, _ = learn(world, iterations=4, ahead=ahead, listener=lambda p: metas.append(p.meta))
+        orders[ahead] = " ".join(world.log)
+    assert orders == {0: "+1 -1 +2 -2 +3 -3 +4 -4", 1: "+1 +2 -1 +3 -2 +4 -3 -4", 2: "+1 +2 +3 -1 +4 -2 -3 -4"}
+    behind = [g.start(np.random.default_rng(0))] * 3 + metas[-4:-3]
+    for draws, meta in zip(world.drawn, behind, strict=True):
+        assert draws.log_probs.ravel() == pytest.approx(g.log_prob(meta, draws.contexts, draws.points))
+
+
+@pytest.mark.parametrize("estimator", [name for name in GRADIENTS if get_gradient(name).handles_reuse])
+def test_g_learns_as_well_from_what_was_drawn_ahead(estimator: str):
+    g, result = learn(estimator=estimator, ahead=1, iterations=60)
+    assert chance(g, result.meta) > 0.9
 
 
 def test_the_state_does_not_grow_with_the_number_of_iterations(tmp_path: Path):

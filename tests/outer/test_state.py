@@ -19,11 +19,16 @@ from gstar.outer import Convergence, OuterSettings, OuterState
         ({"rate": 0.0}, "Expected positive"),
         ({"rate": float("nan")}, "Expected positive"),
         ({"reuse": -1}, "Expected positive"),
+        ({"ahead": -1}, "Expected positive"),
         ({"entropy_halving": 0}, "Expected positive.*entropy_halving"),
         ({"estimator": "reinforc"}, "No gradient estimator 'reinforc'.*Did you mean 'reinforce'"),
         ({"estimator": "natural", "natural": False}, "leave `natural` out"),
-        ({"estimator": "evolution", "reuse": 1}, "'evolution' cannot use earlier trials again"),
-        ({"estimator": "exact", "reuse": 1}, "'exact' cannot use earlier trials again"),
+        ({"estimator": "evolution", "reuse": 1}, "'evolution' cannot use trials of an earlier g"),
+        ({"estimator": "exact", "reuse": 1}, "'exact' cannot use trials of an earlier g"),
+        (
+            {"estimator": "best_of", "ahead": 1},
+            "'best_of' cannot use trials of an earlier g; leave reuse and ahead at 0",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict, message: str):

@@ -136,6 +136,18 @@ def test_one_or_two_workers_bring_the_same_bit_for_bit():
     np.testing.assert_array_equal(scores[0], scores[1])
 
 
+def test_what_was_begun_and_is_not_waited_for_ends_with_the_world():
+    register_learner(evil.Sleeper())
+    plugins = (f"{evil.Sleeper.__module__}:{evil.Sleeper.__qualname__}",)
+    with ProcessExecutor(1) as executor:
+        with LiveWorld([LiveTask.of(make_task())], executor, plugins=plugins) as world:
+            drawn = world.draw(1, np.random.default_rng(0), iteration=0)
+            world.begin(drawn, draws_of(world, [evil.Sleeper.name, "constant"], 1), seed=0)
+        with LiveWorld([LiveTask.of(make_task())], executor) as world:
+            (trial,) = world.trials([0], proposals("constant"), [0])
+    assert trial.completed, "the sleeper is not in the way"
+
+
 def test_nothing_is_left_on_disk_but_what_tasks_share(tmp_path: Path):
     with SerialExecutor() as executor:
         world = LiveWorld([LiveTask.of(make_task())], executor, folder=tmp_path)

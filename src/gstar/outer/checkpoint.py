@@ -25,7 +25,7 @@ from gstar.tensorfile import DAMAGED, TensorFile
 Array: TypeAlias = np.ndarray
 
 FILE: Final = TensorFile(
-    "checkpoint", "checkpoint of the outer loop", "gstar-outer-2", "about", 2**30, " Delete it to begin anew."
+    "checkpoint", "checkpoint of the outer loop", "gstar-outer-3", "about", 2**30, " Delete it to begin anew."
 )
 MAY_CHANGE: Final = frozenset({"iterations", "budget_s", "convergence"})
 """Settings that a run may be continued with other values of."""
@@ -51,6 +51,7 @@ def write_checkpoint(
     arrays = {
         "meta": state.meta,
         "start": state.start,
+        "behind": state.behind,
         "mean": state.adam.mean,
         "square": state.adam.square,
         "memory": state.memory,
@@ -126,6 +127,7 @@ def read_checkpoint(path: Path, g: AbstractDistribution, settings: OuterSettings
 def _state_of(arrays: Mapping[str, Array], about: Mapping[str, Any], g: AbstractDistribution) -> OuterState:
     """Builds the state; what does not fit raises a `KeyError`, `TypeError` or `ValueError`."""
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("meta", "start", "mean", "square"), (g.size,))
+    shapes["behind"] = (int(about["settings"]["ahead"]), g.size)
     shapes["trail"] = (len(arrays["rewards"]), g.size)
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
@@ -136,6 +138,7 @@ def _state_of(arrays: Mapping[str, Array], about: Mapping[str, Any], g: Abstract
     return OuterState(
         arrays["meta"],
         arrays["start"],
+        arrays["behind"],
         Adam(arrays["mean"], arrays["square"], int(about["count"])),
         arrays["memory"],
         rewards=arrays["rewards"],

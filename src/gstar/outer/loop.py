@@ -10,16 +10,19 @@
 
 `run_outer` does not know whether a world trains now or remembers. All that changes is in
 `OuterState`; every iteration draws from its own random stream, so that a run that was killed
-goes on where it stood and ends as if it had not been.
+goes on where it stood and ends as if it had not been. With `ahead`, iterations are begun
+before the last ones are over, each from a g that is as many updates old: what comes of it
+does not depend on which trial ends first.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -29,7 +32,7 @@ from gstar.gradients import AbstractGradient, Draws
 from gstar.gradients.base import ascend
 from gstar.outer.checkpoint import Keeper, read_checkpoint
 from gstar.outer.state import OuterSettings, OuterState
-from gstar.world import AbstractWorld, Outcomes
+from gstar.world import AbstractWorld, DrawnTasks, Outcomes
 
 Array: TypeAlias = np.ndarray
 
@@ -47,7 +50,7 @@ class Progress:
 
     Args:
         iteration: Its number, from 1.
-        reward: What the g before this iteration expects, by the rewards of its trials.
+        reward: What the g that drew this iteration's strategies expects, by their rewards.
         reward_error: Standard error over its tasks.
         entropy: Of g, in nats, mean over the reference contexts.
         kl: Divergence from the g before this iteration.
@@ -122,15 +125,16 @@ def run_outer(
         raise UsageError(f"Expected contexts of {g.context_size} values, but the world's have {world.context_size}.")
     reference = world.draw(REFERENCE_TASKS, np.random.default_rng([settings.seed, 0]), iteration=0).contexts
     state = (checkpoint and read_checkpoint(checkpoint, g, settings, key)) or OuterState.begin(  # (1)
-        g.start(np.random.default_rng(settings.seed)) if start is None else start, gradient
+        g.start(np.random.default_rng(settings.seed)) if start is None else start, gradient, ahead=settings.ahead
     )
-    keeper = Keeper(checkpoint, key)
+    keeper, begun = Keeper(checkpoint, key), deque[_Begun]()
     try:
         while not (reason := _stop_reason(state, settings, begin)):
-            rng = np.random.default_rng([settings.seed, state.iteration + 1])
-            tasks = world.draw(settings.tasks, rng, iteration=state.iteration)  # (2)
-            draws = gradient.draw(g, state.meta, tasks.contexts, settings.strategies, rng=rng)
-            outcomes = world.train(tasks, draws, seed=int(rng.integers(2**31)))  # (3)
+            for i in range(len(begun), min(settings.ahead + 1, settings.iterations - state.iteration)):
+                meta = state.behind[i] if i < settings.ahead else state.meta
+                begun.append(_begin(world, gradient, g, meta, settings, iteration=state.iteration + i))  # (2)
+            rng, tasks, draws, wait = begun.popleft()
+            outcomes = wait()  # (3)
             rewards = world.rewards(tasks, outcomes)  # (4)
             draws = _with_valid(draws, outcomes)
             before = state
@@ -143,6 +147,31 @@ def run_outer(
         reason = "interrupted"
     seconds = time.monotonic() - begin
     return OuterResult(state.settled, reason, state.iteration, state.n_trainings, state.n_failed, seconds)
+
+
+class _Begun(NamedTuple):
+    """Is an iteration whose trials have begun."""
+
+    rng: np.random.Generator
+    tasks: DrawnTasks
+    draws: Draws
+    wait: Callable[[], Outcomes]
+
+
+def _begin(
+    world: AbstractWorld,
+    gradient: AbstractGradient,
+    g: AbstractDistribution,
+    meta: Array,
+    settings: OuterSettings,
+    *,
+    iteration: int,
+) -> _Begun:
+    """Draws tasks, and strategies for them, and begins to train."""
+    rng = np.random.default_rng([settings.seed, iteration + 1])
+    tasks = world.draw(settings.tasks, rng, iteration=iteration)
+    draws = gradient.draw(g, meta, tasks.contexts, settings.strategies, rng=rng)
+    return _Begun(rng, tasks, draws, world.begin(tasks, draws, seed=int(rng.integers(2**31))))
 
 
 def _with_valid(draws: Draws, outcomes: Outcomes) -> Draws:
@@ -185,6 +214,7 @@ def _updated(
     return replace(
         state,
         meta=meta,
+        behind=np.concatenate([state.behind, state.meta[None]])[1:],
         adam=adam,
         memory=estimate.memory,
         iteration=state.iteration + 1,

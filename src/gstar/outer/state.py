@@ -30,6 +30,8 @@ class OuterSettings:
         entropy_halving: Iterations in which that weight halves.
         kl: Weight of the divergence from the g it started with.
         reuse: How many earlier iterations' trials are used again, by importance weights.
+        ahead: How many iterations are drawn and begun before the one that g learns from is over, so that no core waits
+            for its last trial; g corrects for having moved on since by importance weights.
         iterations: The most there may be.
         budget_s: Seconds after which it stops, or None.
         seed: Seed of everything random.
@@ -45,6 +47,7 @@ class OuterSettings:
     entropy_halving: int = 100
     kl: float = 0.0
     reuse: int = 0
+    ahead: int = 0
     iterations: int = 2000
     budget_s: float | None = None
     seed: int = 0
@@ -52,13 +55,15 @@ class OuterSettings:
 
     def __post_init__(self) -> None:
         counts = (self.tasks, self.strategies, self.iterations, self.entropy_halving)
-        if min(counts) < 1 or not self.rate > 0 or self.reuse < 0:
+        if min(counts) < 1 or not self.rate > 0 or min(self.reuse, self.ahead) < 0:
             raise UsageError(f"Expected positive tasks, strategies, iterations, rate and entropy_halving, got {self}.")
         gradient = get_gradient(self.estimator)
         if self.natural is False and gradient.is_scaled:
             raise UsageError("Estimator 'natural' is the natural gradient; leave `natural` out.")
-        if self.reuse and not gradient.handles_reuse:
-            raise UsageError(f"Estimator {self.estimator!r} cannot use earlier trials again; leave reuse at 0.")
+        if (self.reuse or self.ahead) and not gradient.handles_reuse:
+            raise UsageError(
+                f"Estimator {self.estimator!r} cannot use trials of an earlier g; leave reuse and ahead at 0."
+            )
 
     def gradient(self, size: int) -> AbstractGradient:
         """Returns the estimator for a g with so many meta-parameters."""
@@ -74,6 +79,7 @@ class OuterState:
     Args:
         meta: ``(W,)`` meta-parameters.
         start: ``(W,)`` those it began with.
+        behind: ``(A, W)`` those that the next A iterations are drawn from, which are begun ahead.
         adam: The optimiser.
         memory: What the estimator remembers.
         iteration: How many there were.
@@ -88,6 +94,7 @@ class OuterState:
 
     meta: Array
     start: Array
+    behind: Array
     adam: Adam
     memory: Array
     iteration: int = 0
@@ -100,9 +107,10 @@ class OuterState:
     past: tuple[tuple[Draws, Array], ...] = ()
 
     @staticmethod
-    def begin(meta: Array, gradient: AbstractGradient) -> OuterState:
-        """Returns the state before the first iteration."""
-        return OuterState(meta, meta.copy(), Adam.start(len(meta)), gradient.start(), trail=np.zeros((0, len(meta))))
+    def begin(meta: Array, gradient: AbstractGradient, *, ahead: int = 0) -> OuterState:
+        """Returns the state before the first iteration, of which so many are drawn ahead."""
+        behind, trail = np.tile(meta, (ahead, 1)), np.zeros((0, len(meta)))
+        return OuterState(meta, meta.copy(), behind, Adam.start(len(meta)), gradient.start(), trail=trail)
 
     def rate(self, settings: OuterSettings) -> float:
         """Returns the learning rate after all lowerings."""

@@ -6,10 +6,10 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -146,9 +146,12 @@ class LiveWorld(AbstractWorld):
         self._root = self.folder or own_folder()
         self._shared: dict[int, Path] = {}
         self._lost: set[str] = set()
+        self._begun: set[Future[Any]] = set()
 
     def close(self) -> None:
-        """Removes what it wrote to a temporary folder."""
+        """Ends trials that nobody waits for any more, and removes what it wrote to a temporary folder."""
+        for future in self._begun:
+            getattr(self.executor, "kill", Future.cancel)(future)
         if self._own:
             shutil.rmtree(self._root, ignore_errors=True)
 
@@ -165,24 +168,32 @@ class LiveWorld(AbstractWorld):
         return DrawnTasks(np.stack([self.tasks[i].context for i in rows]), rows.tolist())
 
     def train(self, tasks: DrawnTasks, draws: Draws, *, seed: int) -> Outcomes:
+        return self.begin(tasks, draws, seed=seed)()
+
+    def begin(self, tasks: DrawnTasks, draws: Draws, *, seed: int) -> Callable[[], Outcomes]:
         rows = np.repeat(np.arange(len(tasks)), draws.n)
         seeds = np.random.default_rng(seed).integers(2**31, size=len(tasks))
         proposals = [
             Proposal(Strategy.from_point(point), float(log_prob), "gradient", self.version)
             for point, log_prob in zip(draws.points.configurations, draws.log_probs.ravel(), strict=True)
         ]
-        trials = self.trials([tasks.items[row] for row in rows.tolist()], proposals, seeds[rows].tolist())
-        self.remember(trials)
-        shape = (len(tasks), draws.n)
-        scores, valid = (np.reshape([np.nan if x is None else x for x in found], shape) for found in _scores(trials))
-        causes = dict.fromkeys(t.error for t in trials if t.error)
-        return Outcomes(scores, np.reshape([t.cost_s for t in trials], shape), tuple(causes), valid)
+        trials = self._begin([tasks.items[row] for row in rows.tolist()], proposals, seeds[rows].tolist())
+
+        def wait() -> Outcomes:
+            ended = trials()
+            self.remember(ended)
+            return _outcomes(ended, (len(tasks), draws.n))
+
+        return wait
 
     def trials(self, items: Sequence[int], proposals: Sequence[Proposal], seeds: Sequence[int]) -> list[Trial]:
-        """Trains every proposal on the task of that number, all side by side, and waits for them.
+        """Trains every proposal on the task of that number, all side by side, and waits for them."""
+        return self._begin(items, proposals, seeds)()
 
-        What is likely to take longest is started first, so that no core waits long for the last one.
-        """
+    def _begin(
+        self, items: Sequence[int], proposals: Sequence[Proposal], seeds: Sequence[int]
+    ) -> Callable[[], list[Trial]]:
+        """Begins to train every proposal, what is likely to take longest first, so that no core waits long for it."""
         proposals = [
             replace(proposal, strategy=self.tasks[item].sources.beginning(proposal.strategy))
             for item, proposal in zip(items, proposals, strict=True)
@@ -190,9 +201,16 @@ class LiveWorld(AbstractWorld):
         output = Path(tempfile.mkdtemp(prefix="trials-", dir=self._root))
         order = np.argsort([-self._work(item, p) for item, p in zip(items, proposals, strict=True)], kind="stable")
         started = {i: self._start(items[i], proposals[i], output, number=i, seed=seeds[i]) for i in order.tolist()}
-        trials = [self._end(item, started[i]) for i, item in enumerate(items)]
-        shutil.rmtree(output, ignore_errors=True)
-        return trials
+        futures = {trial.future for trial in started.values() if isinstance(trial, Started)}
+        self._begun |= futures
+
+        def wait() -> list[Trial]:
+            trials = [self._end(item, started[i]) for i, item in enumerate(items)]
+            self._begun -= futures
+            shutil.rmtree(output, ignore_errors=True)
+            return trials
+
+        return wait
 
     def _work(self, i: int, proposal: Proposal) -> float:
         """Returns a guess of the seconds that a trial takes."""
@@ -255,9 +273,11 @@ class LiveWorld(AbstractWorld):
         return self._shared[i]
 
 
-def _scores(trials: Sequence[Trial]) -> tuple[list[float | None], list[float | None]]:
-    """Returns what trials scored on query rows and on validation rows."""
-    return [t.query_score for t in trials], [t.score for t in trials]
+def _outcomes(trials: Sequence[Trial], shape: tuple[int, int]) -> Outcomes:
+    found = [t.query_score for t in trials], [t.score for t in trials]
+    scores, valid = (np.reshape([np.nan if x is None else x for x in column], shape) for column in found)
+    causes = dict.fromkeys(t.error for t in trials if t.error)
+    return Outcomes(scores, np.reshape([t.cost_s for t in trials], shape), tuple(causes), valid)
 
 
 def _failed(live: LiveTask, proposal: Proposal, cause: str, *, number: int, seed: int) -> Trial:
