@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -137,15 +139,18 @@ def test_one_or_two_workers_bring_the_same_bit_for_bit():
 
 
 def test_what_was_begun_and_is_not_waited_for_ends_with_the_world():
-    register_learner(evil.Sleeper())
-    plugins = (f"{evil.Sleeper.__module__}:{evil.Sleeper.__qualname__}",)
-    with ProcessExecutor(1) as executor:
-        with LiveWorld([LiveTask.of(make_task())], executor, plugins=plugins) as world:
-            drawn = world.draw(1, np.random.default_rng(0), iteration=0)
-            world.begin(drawn, draws_of(world, [evil.Sleeper.name, "constant"], 1), seed=0)
-        with LiveWorld([LiveTask.of(make_task())], executor) as world:
-            (trial,) = world.trials([0], proposals("constant"), [0])
-    assert trial.completed, "the sleeper is not in the way"
+    class Noting(SerialExecutor):
+        killed: ClassVar[list[Future]] = []
+
+        def kill(self, future: Future) -> None:
+            self.killed.append(future)
+
+    executor = Noting()
+    with LiveWorld([LiveTask.of(make_task())], executor) as world:
+        drawn = world.draw(1, np.random.default_rng(0), iteration=0)
+        waits = [world.begin(drawn, draws_of(world, ["constant"] * n, 1), seed=0) for n in (1, 2)]
+        waits[0]()
+    assert len(set(executor.killed)) == 2, "those of the second one"
 
 
 def test_nothing_is_left_on_disk_but_what_tasks_share(tmp_path: Path):
