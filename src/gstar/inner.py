@@ -457,6 +457,7 @@ _LIBRARIES: Final = {
     "mlp": "torch",
     "cnn": "torch",
     "rnn": "torch",
+    "rocket": "numpy",
 }
 
 

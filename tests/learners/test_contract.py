@@ -22,6 +22,7 @@ LEARNERS = [
     "neighbors",
     "random_forest",
     "rnn",
+    "rocket",
     "xgboost",
 ]
 
