@@ -1,12 +1,13 @@
 """The ablation: expected reward against number of inner trainings, for every estimator of the policy gradient.
 
-    python benchmarks/gradient_estimators.py linear shipped weka live speed
+    python benchmarks/gradient_estimators.py linear shipped weka live ahead speed
 
 linear    the linear world; the expected reward in closed form, as a share of the way from the start to the optimum
 shipped   the shipped experience, families of tasks held out; the exact expected reward on the held-out tasks
 weka      a scenario of ASlib in the folder $DATA, tasks held out, ten principal components of its features as
           context; the same
 live      models that are trained now, on small tables; the mean reward of the last trials
+ahead     what g loses for the same number of trainings if iterations are begun ahead, on the first three
 speed     policy update for 1,000 trials, simulated episodes a second, memory
 
 All estimators take plain (Adam) steps here, but `natural`, which is leave-one-out with steps of equal
@@ -199,7 +200,7 @@ def live() -> Problem:
 PROBLEMS = {"linear": linear, "shipped": shipped, "weka": weka, "live": live}
 
 
-def curve(name: str, estimator: str, rate: float, seed: int) -> list[float]:
+def curve(name: str, estimator: str, rate: float, seed: int, ahead: int = 0) -> list[float]:
     """Returns what g is worth after each checkpoint."""
     problem, checkpoints = PROBLEMS[name](), CHECKPOINTS[name]
     tasks, strategies = SIZES[name]
@@ -220,6 +221,7 @@ def curve(name: str, estimator: str, rate: float, seed: int) -> list[float]:
         strategies=strategies,
         natural=None if estimator == "natural" else False,
         rate=rate,
+        ahead=ahead,
         iterations=10**6,
         seed=seed,
         convergence=None,
@@ -231,10 +233,7 @@ def curve(name: str, estimator: str, rate: float, seed: int) -> list[float]:
 def ablation(name: str, *, seeds: int, workers: int) -> None:
     """Prints the table of one world."""
     problem = PROBLEMS[name]()
-    print(f"\n{name}: median [quartiles] over {seeds} seeds after so many trainings", flush=True)
-    print(f"{'':16}{'rate':>6}" + "".join(f"{c:>22,d}" for c in CHECKPOINTS[name]))
-    if problem.value:
-        print(f"{'start':22}{problem.value(problem.start):22.3f}")
+    _print_head(name, seeds)
     with ProcessPoolExecutor(workers) as pool:
         for estimator in GRADIENTS:
             if estimator == "natural" and problem.g.size > 100:
@@ -243,14 +242,36 @@ def ablation(name: str, *, seeds: int, workers: int) -> None:
             if estimator == "exact" and name == "live":
                 print(f"{estimator:16}would train all strategies there are")
                 continue
-            rates = RATES["natural" if estimator == "natural" else "plain"]
-            rates = rates if name != "live" else rates[1:2]
-            jobs = {r: [pool.submit(curve, name, estimator, r, seed) for seed in range(seeds)] for r in rates}
-            curves = {r: np.array([job.result() for job in found]) for r, found in jobs.items()}
-            best = max(rates, key=lambda r: float(np.median(curves[r][:, -1])))
-            quartiles = np.quantile(curves[best], [0.5, 0.25, 0.75], axis=0).T
-            cells = "".join(f"{m:8.3f} [{a:5.3f} {b:5.3f}]" for m, a, b in quartiles)
-            print(f"{estimator:16}{best:6g}{cells}", flush=True)
+            _print_row(pool, name, estimator, seeds)
+
+
+def ahead(*, seeds: int, workers: int) -> None:
+    """Prints what the default estimator reaches when none, one or two iterations are begun ahead."""
+    with ProcessPoolExecutor(workers) as pool:
+        for name in ("linear", "shipped", "weka"):
+            _print_head(name, seeds)
+            for n in range(3):
+                _print_row(pool, name, "leave_one_out", seeds, ahead=n)
+
+
+def _print_head(name: str, seeds: int) -> None:
+    problem = PROBLEMS[name]()
+    print(f"\n{name}: median [quartiles] over {seeds} seeds after so many trainings", flush=True)
+    print(f"{'':24}{'rate':>6}" + "".join(f"{c:>22,d}" for c in CHECKPOINTS[name]))
+    if problem.value:
+        print(f"{'start':30}{problem.value(problem.start):22.3f}")
+
+
+def _print_row(pool: ProcessPoolExecutor, name: str, estimator: str, seeds: int, *, ahead: int = 0) -> None:
+    """Prints what an estimator reaches at its best rate."""
+    rates = RATES["natural" if estimator == "natural" else "plain"]
+    rates = rates if name != "live" else rates[1:2]
+    jobs = {r: [pool.submit(curve, name, estimator, r, seed, ahead) for seed in range(seeds)] for r in rates}
+    curves = {r: np.array([job.result() for job in found]) for r, found in jobs.items()}
+    best = max(rates, key=lambda r: float(np.median(curves[r][:, -1])))
+    quartiles = np.quantile(curves[best], [0.5, 0.25, 0.75], axis=0).T
+    cells = "".join(f"{m:8.3f} [{a:5.3f} {b:5.3f}]" for m, a, b in quartiles)
+    print(f"{estimator + (f', {ahead} ahead' if ahead else ''):24}{best:6g}{cells}", flush=True)
 
 
 def speed() -> None:
@@ -314,13 +335,15 @@ def speed() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["linear", "shipped", "weka", "live", "speed"])
+    parser.add_argument("parts", nargs="*", default=[*PROBLEMS, "ahead", "speed"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     for part in given.parts:
         if part == "speed":
             speed()
+        elif part == "ahead":
+            ahead(seeds=given.seeds, workers=given.workers)
         else:
             ablation(part, seeds=given.seeds, workers=given.workers)
 

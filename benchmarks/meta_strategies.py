@@ -21,6 +21,8 @@ LEARNERS = {
     "sequences": ("cnn", "rnn", "flat_mlp", "flat_linear", "flat_lightgbm"),
     "table": ("linear", "lightgbm", "extra_trees", "kernel", "mlp"),
 }
+LATER = {"sequences": ("rocket",)}
+"""Learners that came after strategies were drawn and tried: as many are drawn of each as of each of the others."""
 NARROWED: Mapping[str, Parameter] = {
     "epochs": Integer(8, 32, log=True, default=15),
     "rounds": Integer(50, 500, log=True, default=200),
@@ -85,9 +87,9 @@ FEW_WAYS = 2
 """Ways of all configurations but the first."""
 
 
-def space_for(form: str) -> Space:
-    """Returns the space of a form's strategies: the package's, without what takes long."""
-    learners = {name: get_learner(name) for name in LEARNERS[form]}
+def space_for(*names: str) -> Space:
+    """Returns the space of some learners' strategies: the package's, without what takes long."""
+    learners = {name: get_learner(name) for name in names}
     return strategy_space(
         {name: _narrowed(learner.space) for name, learner in learners.items()},
         scheduled=frozenset(name for name, learner in learners.items() if learner.has_schedule),
@@ -109,9 +111,16 @@ def _narrower(name: str, parameter: Parameter) -> Parameter:
 
 def drawn_for(form: str) -> list[Strategy]:
     """Returns strategies as random search draws them: uniformly from the space, rows without an order."""
-    rng, draw = np.random.default_rng([11, len(form)]), Draw(space_for(form))
+    found = _drawn(space_for(*LEARNERS[form]), DRAWN, form)
+    for name in LATER.get(form, ()):
+        found += _drawn(space_for(name), DRAWN // len(LEARNERS[form]), name)
+    return found
+
+
+def _drawn(space: Space, n: int, seed: str) -> list[Strategy]:
+    rng, draw = np.random.default_rng([11, len(seed)]), Draw(space)
     found: dict[Strategy, None] = {}
-    while len(found) < DRAWN:
+    while len(found) < n:
         strategy = draw.sample(rng)
         if strategy.selection.get("kind") != "recent":
             found[strategy] = None

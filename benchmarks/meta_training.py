@@ -59,6 +59,7 @@ the first look; differences below the second are within two standard errors of a
 CONDITIONS = ("plain", "noisy", "lopsided")
 FAMILIES = {
     "cnn": "convolutional",
+    "rocket": "convolutional",
     "rnn": "recurrent",
     "mlp": "dense network",
     "linear": "linear",
