@@ -76,10 +76,8 @@ def test_what_is_off_contributes_nothing(context_size: int, hidden: int):
     point = g.points([{"learner": "c", "seeded": True}])
     meta = random_meta(g)
     raw = g.map(meta, contexts)
-    expected = sum(
-        g.heads[name].log_prob(raw[:, g.slices[name]], point.left[:, j], point.right[:, j])[0]
-        for j, name in ((0, "learner"), (4, "seeded"))
-    )
+    logs = {name: g.heads[name].log_probs(raw[:, g.slices[name]])[0] for name in ("learner", "seeded")}
+    expected = logs["learner"][2] + logs["seeded"][0]
     assert g.log_prob(meta, contexts, point)[0] == pytest.approx(expected)
     gradient = grad(lambda m: anp.sum(g.log_prob(m, contexts, point)))(meta)[: g.map.raw_size]
     for name in ("a.depth", "b.kind", "b.units"):
@@ -197,6 +195,54 @@ def test_a_value_that_is_always_there_keeps_its_children_on():
         Space({"a": Integer(2, 2), "b": Categorical(("x", "y"))}, {"b": Condition("a", (2,))}), context_size=1
     )
     assert g.entropy(np.zeros(g.size), np.zeros((1, 1)))[0] == pytest.approx(np.log(2))
+
+
+def test_a_condition_holds_as_often_as_it_is_met_all_the_way_up():
+    g = TreeDistribution(
+        Space(
+            {
+                "a": Categorical(("x", "y", "z")),
+                "b": Integer(1, 6),
+                "c": Real(0.0, 1.0),
+                "d": Integer(3, 3),
+                "on d": Categorical(("p", "q")),
+                "on b": Real(0.0, 1.0),
+                "on c": Real(0.0, 1.0),
+            },
+            {
+                "b": Condition("a", ("x", "z")),
+                "d": Condition("b", (2, 5)),
+                "on d": Condition("d", (3,)),
+                "on b": Condition("b", (1,)),
+                "on c": Condition("c", (0.5,)),
+            },
+        ),
+        context_size=2,
+    )
+    meta, context, n = random_meta(g), random_contexts(g, 1), 20_000
+    drawn = g.draw(meta, context, np.random.default_rng(0).random((n, g.n_uniforms)))
+    chances = g.chances(g.map(meta, context))
+    assert list(chances) == list(g.space.parameters)
+    for j, (name, chance) in enumerate(chances.items()):
+        assert chance[0] == pytest.approx(drawn.on[:, j].mean(), abs=0.015), name
+    assert chances["on d"][0] == pytest.approx(chances["d"][0])
+    assert chances["a"][0] == 1
+    assert chances["on c"][0] == 0
+
+
+def test_without_conditions_everything_is_on_in_every_context():
+    g = TreeDistribution(Space({"x": Real(0.0, 1.0), "y": Real(0.0, 1.0)}), context_size=2)
+    chances = g.chances(g.map(random_meta(g), random_contexts(g, 3)))
+    assert [chance.tolist() for chance in chances.values()] == [[1.0] * 3] * 2
+
+
+@MAPS
+@pytest.mark.parametrize("space", [DISCRETE, MIXED], ids=["discrete", "mixed"])
+def test_any_mix_of_entropy_and_divergence_is_one_ratio(space: Space, context_size: int, hidden: int):
+    g = TreeDistribution(space, context_size, hidden)
+    meta, other, contexts = random_meta(g), random_meta(g, 5), random_contexts(g, 3)
+    mixed = g.mean_log_ratio(meta, other, contexts, powers=(-0.5, -0.2))
+    assert mixed == pytest.approx(0.3 * g.entropy(meta, contexts) - 0.2 * g.kl(meta, other, contexts))
 
 
 def test_too_large_a_tree_is_not_enumerated():

@@ -56,15 +56,19 @@ def test_the_reward_is_what_g_expects(estimator: str):
 
 def test_entropy_and_divergence_are_of_a_draw_of_many_tasks(monkeypatch: pytest.MonkeyPatch):
     seen = []
-    entropy = TreeDistribution.entropy
-    monkeypatch.setattr(TreeDistribution, "entropy", lambda g, m, c: (seen.append(len(c)), entropy(g, m, c))[1])
+    ratio = TreeDistribution.mean_log_ratio
+    monkeypatch.setattr(
+        TreeDistribution,
+        "mean_log_ratio",
+        lambda g, m, o, c, *, powers: (seen.append((len(c), *powers)), ratio(g, m, o, c, powers=powers))[1],
+    )
     for estimator, natural, tasks, taken in (
         ("leave_one_out", None, 100, PULL_TASKS),
         ("leave_one_out", None, PULL_TASKS, PULL_TASKS),
         ("exact", True, 100, 100),
     ):
-        learn(estimator=estimator, natural=natural, tasks=tasks, entropy=0.1, iterations=1)
-        assert seen == [taken, REFERENCE_TASKS]
+        learn(estimator=estimator, natural=natural, tasks=tasks, entropy=0.5, kl=0.25, iterations=1)
+        assert seen == [(taken, -0.75, -0.25), (REFERENCE_TASKS, -1, 0), (REFERENCE_TASKS, 1, 1)]
         seen.clear()
 
 

@@ -1,7 +1,9 @@
 """Distributions over strategies: what g is.
 
 truncated    the normal cut to the unit interval
+segments     sums and shares of columns that belong to several heads
 heads        one distribution for each kind of parameter
+stacks       heads of one kind, computed together
 maps         meta-parameters and a context -> the raw numbers of the heads
 tree         g over all points of a space
 finite       what a distribution over a list of strategies needs

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from gstar.distribution.points import Points
-from gstar.distribution.truncated import Differentiable
+from gstar.distribution.truncated import Differentiable, Powers
 from gstar.space import Scalar
 
 Array: TypeAlias = np.ndarray
@@ -73,13 +73,22 @@ class AbstractDistribution(ABC):
     def log_prob(self, meta: Differentiable, contexts: Array, points: Points) -> Differentiable:
         """Returns ``(T * n,)`` log-probabilities (densities where real numbers are on)."""
 
-    @abstractmethod
     def entropy(self, meta: Differentiable, contexts: Array) -> Differentiable:
         """Returns ``(T,)`` entropies in nats."""
+        return self.mean_log_ratio(meta, None, contexts, powers=(-1.0, 0.0))
 
-    @abstractmethod
     def kl(self, meta: Differentiable, other: Differentiable, contexts: Array) -> Differentiable:
         """Returns ``(T,)`` divergences KL(g_meta | g_other)."""
+        return self.mean_log_ratio(meta, other, contexts, powers=(1.0, 1.0))
+
+    @abstractmethod
+    def mean_log_ratio(
+        self, meta: Differentiable, other: Differentiable | None, contexts: Array, *, powers: Powers
+    ) -> Differentiable:
+        """Returns ``(T,)`` E_g log(g^a / h^b), h of other meta-parameters (None: h = 1): any mix of the two above.
+
+        a H(g) - b KL(g | h), say, has the powers (-a - b, -b), and costs hardly more than one of them.
+        """
 
     @abstractmethod
     def fisher(self, meta: Array, contexts: Array) -> Array:

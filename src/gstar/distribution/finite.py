@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
-import autograd.numpy as anp
 import numpy as np
 from autograd import hessian
 
 from gstar.distribution.base import AbstractDistribution, rows_of
 from gstar.distribution.points import Points
-from gstar.distribution.truncated import Differentiable
+from gstar.distribution.segments import log_shares, mean_log_ratio
+from gstar.distribution.truncated import Differentiable, Powers
 from gstar.errors import UsageError
 from gstar.space import Scalar
 
@@ -76,13 +76,12 @@ class FiniteDistribution(AbstractDistribution):
         rows = rows_of(contexts, len(points))
         return self.log_probs(meta, contexts)[rows, points.index]
 
-    def entropy(self, meta: Differentiable, contexts: Array) -> Differentiable:
+    def mean_log_ratio(
+        self, meta: Differentiable, other: Differentiable | None, contexts: Array, *, powers: Powers
+    ) -> Differentiable:
         log_probs = self.log_probs(meta, contexts)
-        return -anp.sum(anp.exp(log_probs) * log_probs, axis=1)
-
-    def kl(self, meta: Differentiable, other: Differentiable, contexts: Array) -> Differentiable:
-        log_probs = self.log_probs(meta, contexts)
-        return anp.sum(anp.exp(log_probs) * (log_probs - self.log_probs(other, contexts)), axis=1)
+        others = None if other is None else self.log_probs(other, contexts)
+        return mean_log_ratio(log_probs, others, np.array([len(self.candidates)]), powers)[:, 0]
 
     def fisher(self, meta: Array, contexts: Array) -> Array:
         return np.asarray(hessian(lambda theta: self.kl(meta, theta, contexts).mean())(meta))
@@ -96,8 +95,7 @@ class FiniteDistribution(AbstractDistribution):
 
 def log_softmax(logits: Differentiable) -> Differentiable:
     """Returns ``(T, P)`` log-probabilities in proportion to exp(logits)."""
-    shifted = logits - anp.max(logits, axis=1, keepdims=True)
-    return shifted - anp.log(anp.sum(anp.exp(shifted), axis=1, keepdims=True))
+    return log_shares(logits, np.array([np.shape(logits)[1]]))
 
 
 def _key(configuration: Mapping[str, Scalar]) -> str:

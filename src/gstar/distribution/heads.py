@@ -8,7 +8,6 @@ integer takes the mass of the part that rounds to it, so its probability is exac
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
@@ -17,6 +16,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from gstar.distribution import truncated
+from gstar.distribution.segments import log_shares
 from gstar.distribution.truncated import Differentiable
 from gstar.errors import UsageError
 from gstar.space import Categorical, Integer, Parameter, Real, Scalar
@@ -40,26 +40,9 @@ class AbstractHead(ABC):
     size: int
     """How many raw numbers it takes."""
 
-    @property
-    @abstractmethod
-    def kind(self) -> Hashable:
-        """Heads of one kind compute the same of the same raw numbers and places, and are computed together."""
-
-    @abstractmethod
-    def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
-        """Returns ``(N,)`` log-probabilities (density for a real number) of places; see `places`."""
-
-    @abstractmethod
-    def entropy(self, raw: Differentiable) -> Differentiable:
-        """Returns ``(N,)`` entropies in nats."""
-
-    @abstractmethod
-    def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
-        """Returns ``(N,)`` divergences from the first to the other."""
-
     @abstractmethod
     def fisher(self, raw: Array) -> Array:
-        """Returns ``(N, size, size)`` covariances of the gradient of the log-probability: the Hessians of `kl`."""
+        """Returns ``(N, size, size)`` covariances of the log-probability's gradient: Hessians of the divergence."""
 
     @abstractmethod
     def draw(self, raw: Array, uniform: Array) -> list[Scalar]:
@@ -71,7 +54,7 @@ class AbstractHead(ABC):
 
     @abstractmethod
     def places(self, value: Scalar) -> tuple[float, float]:
-        """Returns what `log_prob` needs of a value: an index, a place, or the edges of a part."""
+        """Returns what the log-probability of a value needs: an index, a place, or the edges of a part."""
 
     @abstractmethod
     def raw_of(self, value: Scalar, spread: float) -> Array:
@@ -102,26 +85,9 @@ class CategoricalHead(AbstractHead):
         """One logit per choice."""
         return len(self.parameter.choices)
 
-    @property
-    def kind(self) -> Hashable:
-        """As many choices."""
-        return "categorical", self.size
-
-    def log_probs(self, raw: Differentiable) -> Differentiable:
+    def log_probs(self, raw: Array) -> Array:
         """Returns ``(N, choices)`` log-probabilities."""
-        shifted = raw - anp.max(raw, axis=1, keepdims=True)
-        return shifted - anp.log(anp.sum(anp.exp(shifted), axis=1, keepdims=True))
-
-    def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
-        return self.log_probs(raw)[np.arange(len(left)), left.astype(int)]
-
-    def entropy(self, raw: Differentiable) -> Differentiable:
-        log_probs = self.log_probs(raw)
-        return -anp.sum(anp.exp(log_probs) * log_probs, axis=1)
-
-    def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
-        log_probs = self.log_probs(raw)
-        return anp.sum(anp.exp(log_probs) * (log_probs - self.log_probs(other)), axis=1)
+        return np.asarray(log_shares(raw, np.array([self.size])))
 
     def fisher(self, raw: Array) -> Array:
         p = np.exp(self.log_probs(raw))
@@ -166,20 +132,20 @@ def _gauss(n: int) -> tuple[Array, Array]:
     return (n - 1) / 2 + places, n * vectors[0] ** 2
 
 
-def location_and_scale(raw: Differentiable) -> tuple[Differentiable, Differentiable]:
-    """Returns ``(N,)`` locations and scales on the unit interval of ``(N, 2)`` raw numbers."""
+def location_and_scale(place: Differentiable, width: Differentiable) -> tuple[Differentiable, Differentiable]:
+    """Returns locations and scales on the unit interval of their raw numbers, of any shape."""
     low, high = np.log(SCALES)
-    location = 0.5 + LOCATION_REACH * anp.tanh(raw[:, 0])
-    return location, anp.exp(low + (high - low) * 0.5 * (1 + anp.tanh(0.5 * raw[:, 1])))
+    location = 0.5 + LOCATION_REACH * anp.tanh(place)
+    return location, anp.exp(low + (high - low) * 0.5 * (1 + anp.tanh(0.5 * width)))
 
 
 def _to_raw(fisher: Array, raw: Array) -> Array:
     """Turns ``(N, 2, 2)`` matrices for location and scale into those for their raw numbers."""
-    scale = location_and_scale(raw)[1]
+    scale = location_and_scale(*raw.T)[1]
     slopes = np.stack(
         [
-            LOCATION_REACH * (1 - np.tanh(raw[:, 0]) ** 2),
-            scale * np.log(SCALES[1] / SCALES[0]) * 0.25 * (1 - np.tanh(0.5 * raw[:, 1]) ** 2),
+            LOCATION_REACH * (1 - np.tanh(raw[..., 0]) ** 2),
+            scale * np.log(SCALES[1] / SCALES[0]) * 0.25 * (1 - np.tanh(0.5 * raw[..., 1]) ** 2),
         ],
         axis=1,
     )
@@ -199,28 +165,14 @@ class RealHead(AbstractHead):
     parameter: Real
     size: int = 2
 
-    @property
-    def kind(self) -> Hashable:
-        """All real numbers, since all live on the unit interval."""
-        return "real"
-
-    def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
-        return truncated.log_density(left, *location_and_scale(raw))
-
-    def entropy(self, raw: Differentiable) -> Differentiable:
-        return truncated.entropy(*location_and_scale(raw))
-
-    def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
-        return truncated.kl(*location_and_scale(raw), *location_and_scale(other))
-
     def fisher(self, raw: Array) -> Array:
-        return _to_raw(truncated.fisher(*location_and_scale(raw)), raw)
+        return _to_raw(truncated.fisher(*location_and_scale(*raw.T)), raw)
 
     def draw(self, raw: Array, uniform: Array) -> list[Scalar]:
-        return [self.parameter.from_unit(float(u)) for u in truncated.quantile(uniform, *location_and_scale(raw))]
+        return [self.parameter.from_unit(float(u)) for u in truncated.quantile(uniform, *location_and_scale(*raw.T))]
 
     def mode(self, raw: Array) -> list[Scalar]:
-        return [self.parameter.from_unit(float(u)) for u in np.clip(location_and_scale(raw)[0], 0.0, 1.0)]
+        return [self.parameter.from_unit(float(u)) for u in np.clip(location_and_scale(*raw.T)[0], 0.0, 1.0)]
 
     def places(self, value: Scalar) -> tuple[float, float]:
         assert isinstance(value, int | float)
@@ -243,11 +195,6 @@ class IntegerHead(AbstractHead):
 
     parameter: Integer
     size: int = 2
-
-    @property
-    def kind(self) -> Hashable:
-        """The same values on the same scale."""
-        return "integer", self.parameter.low, self.parameter.high, self.parameter.log
 
     @cached_property
     def edges(self) -> Array:
@@ -272,26 +219,13 @@ class IntegerHead(AbstractHead):
             at += block
         return np.array([self.parameter.edges(v) for v in np.concatenate(values)]), np.concatenate(weights)
 
-    def log_probs(self, raw: Differentiable, parts: Array) -> Differentiable:
+    def log_probs(self, raw: Array, parts: Array) -> Array:
         """Returns ``(N, V)`` log-probabilities of V parts of the unit interval."""
-        location, scale = (x[:, None] for x in location_and_scale(raw))
-        return truncated.log_mass(parts[None, :, 0], parts[None, :, 1], location, scale)
-
-    def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
-        return truncated.log_mass(left, right, *location_and_scale(raw))
-
-    def entropy(self, raw: Differentiable) -> Differentiable:
-        parts, weights = self.nodes
-        log_probs = self.log_probs(raw, parts)
-        return -anp.dot(anp.exp(log_probs) * log_probs, weights)
-
-    def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
-        parts, weights = self.nodes
-        log_probs = self.log_probs(raw, parts)
-        return anp.dot(anp.exp(log_probs) * (log_probs - self.log_probs(other, parts)), weights)
+        location, scale = (x[:, None] for x in location_and_scale(*raw.T))
+        return np.asarray(truncated.log_mass(parts[None, :, 0], parts[None, :, 1], location, scale))
 
     def fisher(self, raw: Array) -> Array:
-        location, scale = (x[:, None] for x in location_and_scale(raw))
+        location, scale = (x[:, None] for x in location_and_scale(*raw.T))
         parts, weights = self.nodes
         scores = truncated.interval_scores(parts[None, :, 0], parts[None, :, 1], location, scale)
         masses = np.exp(self.log_probs(raw, parts)) * weights
@@ -299,7 +233,7 @@ class IntegerHead(AbstractHead):
         return _to_raw(np.einsum("nv,nva,nvb->nab", masses, centred, centred), raw)
 
     def draw(self, raw: Array, uniform: Array) -> list[Scalar]:
-        return [self.parameter.from_unit(float(u)) for u in truncated.quantile(uniform, *location_and_scale(raw))]
+        return [self.parameter.from_unit(float(u)) for u in truncated.quantile(uniform, *location_and_scale(*raw.T))]
 
     def mode(self, raw: Array) -> list[Scalar]:
         return [self.parameter.low + int(i) for i in np.argmax(self.log_probs(raw, self.edges), axis=1)]
@@ -329,20 +263,6 @@ class FixedHead(AbstractHead):
 
     parameter: Real | Integer
     size: int = 1
-
-    @property
-    def kind(self) -> Hashable:
-        """All that cannot change."""
-        return "fixed"
-
-    def log_prob(self, raw: Differentiable, left: Array, right: Array) -> Differentiable:
-        return 0.0 * raw[:, 0]
-
-    def entropy(self, raw: Differentiable) -> Differentiable:
-        return 0.0 * raw[:, 0]
-
-    def kl(self, raw: Differentiable, other: Differentiable) -> Differentiable:
-        return 0.0 * (raw[:, 0] - other[:, 0])
 
     def fisher(self, raw: Array) -> Array:
         return np.zeros((len(raw), 1, 1))
@@ -381,18 +301,3 @@ def head_of(parameter: Parameter) -> AbstractHead:
     if isinstance(parameter, Integer):
         return IntegerHead(parameter)
     raise UsageError(f"Expected a categorical, real or integer parameter, got {parameter!r}.")
-
-
-def mass_of(head: AbstractHead, raw: Differentiable, values: Sequence[Scalar]) -> Differentiable:
-    """Returns ``(N,)`` probabilities that the value is one of some values; 0 for single real numbers."""
-    if isinstance(head, CategoricalHead):
-        chosen = np.zeros(head.size)
-        chosen[[head.parameter.index(v) for v in values]] = 1.0
-        return anp.dot(anp.exp(head.log_probs(raw)), chosen)
-    total = 0.0 * raw[:, 0]
-    if isinstance(head, RealHead):
-        return total
-    for value in values:
-        left, right = (np.full(len(raw), x) for x in head.places(value))
-        total = total + anp.exp(head.log_prob(raw, left, right))
-    return total

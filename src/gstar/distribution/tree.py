@@ -16,65 +16,28 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
 
 import autograd.numpy as anp
 import numpy as np
-from autograd.extend import defvjp, primitive
 
 from gstar.distribution.base import AbstractDistribution, rows_of
-from gstar.distribution.heads import AbstractHead, CategoricalHead, head_of, mass_of
+from gstar.distribution.heads import AbstractHead, RealHead, head_of
 from gstar.distribution.maps import ContextMap
 from gstar.distribution.points import Points
-from gstar.distribution.truncated import Differentiable
+from gstar.distribution.segments import sum_by
+from gstar.distribution.stacks import AbstractStack, stacks_of
+from gstar.distribution.truncated import Differentiable, Powers
 from gstar.errors import UsageError
-from gstar.space import Configuration, Real, Scalar, Space
+from gstar.space import Condition, Configuration, Real, Scalar, Space
 
 Array: TypeAlias = np.ndarray
 
 MAX_CELLS: Final = 20_000
 """Beyond so many points a tree is too large to be enumerated."""
-
-
-@primitive  # type: ignore[untyped-decorator]
-def sum_by(values: Array, rows: Array, n: int) -> Array:
-    """Returns ``(n,)`` sums of the values that belong to each row."""
-    return np.bincount(rows, values, n)
-
-
-defvjp(sum_by, lambda ans, values, rows, n: lambda g: g[rows], argnums=(0,))
-
-
-@dataclass(frozen=True, eq=False)
-class _Group:
-    """Is the heads of one kind, which are computed together.
-
-    Args:
-        head: One of them.
-        columns: ``(H,)`` their positions among the parameters.
-        starts: ``(H,)`` where their raw numbers begin.
-    """
-
-    head: AbstractHead
-    columns: Array
-    starts: Array
-
-    @cached_property
-    def places(self) -> Array:
-        """``(H, size)`` where their raw numbers stand."""
-        return self.starts[:, None] + np.arange(self.head.size)
-
-    def log_probs(self, raw: Differentiable, which: Array, left: Array, right: Array) -> Differentiable:
-        """Returns ``(T * M,)`` log-probabilities of M places, each of one of the heads, under T rows of raw numbers."""
-        size, (n, _) = self.head.size, np.shape(raw)
-        if isinstance(self.head, CategoricalHead):
-            logs = self.head.log_probs(anp.reshape(raw[:, self.places], (-1, size)))
-            return anp.ravel(anp.reshape(logs, (n, len(self.columns), size))[:, which, left.astype(int)])
-        picked = anp.reshape(raw[:, self.places[which]], (-1, size))
-        return self.head.log_prob(picked, np.tile(left, n), np.tile(right, n))
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,22 +110,8 @@ class TreeDistribution(AbstractDistribution):
         return len(self.heads)
 
     @cached_property
-    def _groups(self) -> tuple[_Group, ...]:
-        """Heads that compute everything alike."""
-        return self._grouped(lambda head: head.kind)
-
-    @cached_property
-    def _larger_groups(self) -> tuple[_Group, ...]:
-        """Heads that compute the log-probability of a place alike: it says all that is needed of their ranges."""
-        return self._grouped(lambda head: (type(head), head.size))
-
-    def _grouped(self, key: Callable[[AbstractHead], Hashable]) -> tuple[_Group, ...]:
-        found: dict[Hashable, list[int]] = {}
-        heads = list(self.heads.values())
-        for j, head in enumerate(heads):
-            found.setdefault(key(head), []).append(j)
-        starts = np.array([self.slices[name].start for name in self.heads])
-        return tuple(_Group(heads[js[0]], np.array(js), starts[js]) for js in found.values())
+    def _stacks(self) -> tuple[AbstractStack[AbstractHead], ...]:
+        return stacks_of(list(self.heads.values()), np.array([self.slices[name].start for name in self.heads]))
 
     def draw(self, meta: Array, contexts: Array, uniforms: Array) -> Points:
         raw = self.map(meta, contexts)
@@ -186,13 +135,10 @@ class TreeDistribution(AbstractDistribution):
     def _log_prob(self, raw: Differentiable, at: Array, points: Points) -> Differentiable:
         """Returns ``(N,)`` log-probabilities, where `at` is the row of `raw` that belongs to each point."""
         total = np.zeros(len(points))
-        for group in self._larger_groups:
-            rows, which = np.nonzero(points.on[:, group.columns])
+        for stack in self._stacks:
+            rows, *places = stack.places_of(points)
             if len(rows):
-                columns = group.columns[which]
-                picked = raw[at[rows][:, None], group.places[which]]
-                values = group.head.log_prob(picked, points.left[rows, columns], points.right[rows, columns])
-                total = total + sum_by(values, rows, len(points))
+                total = total + sum_by(stack.log_prob(raw, at[rows], *places), rows, len(points))
         return total
 
     def log_probs(self, meta: Differentiable, contexts: Array, points: Points) -> Differentiable:
@@ -200,18 +146,17 @@ class TreeDistribution(AbstractDistribution):
         raw, n = self.map(meta, contexts), len(points)
         cells = np.arange(len(contexts))[:, None] * n
         total = np.zeros(len(contexts) * n)
-        for group in self._larger_groups:
-            rows, which = np.nonzero(points.on[:, group.columns])
+        for stack in self._stacks:
+            rows, *places = stack.places_of(points)
             if len(rows):
-                columns = group.columns[which]
-                values = group.log_probs(raw, which, points.left[rows, columns], points.right[rows, columns])
+                values = anp.ravel(stack.log_prob(raw, None, *places))
                 total = total + sum_by(values, (cells + rows).ravel(), len(total))
         return anp.reshape(total, (len(contexts), n))
 
     def chances(self, raw: Differentiable) -> Mapping[str, Differentiable]:
         """Returns ``(T,)`` probabilities that each parameter is on."""
         columns = self._chances(raw)
-        return {name: columns[i] for name, i in self._whens.items()}
+        return {name: columns[:, i] for name, i in self._whens.items()}
 
     @cached_property
     def _whens(self) -> Mapping[str, int]:
@@ -219,34 +164,58 @@ class TreeDistribution(AbstractDistribution):
         numbers = {repr(None): 0}
         return {name: numbers.setdefault(repr(self.space.conditions.get(name)), len(numbers)) for name in self.heads}
 
-    def _chances(self, raw: Differentiable) -> list[Differentiable]:
-        """Returns for each number of a condition the ``(T,)`` probabilities that it holds."""
-        found: list[Differentiable] = [np.ones(len(raw))]
-        for name, i in self._whens.items():
-            if i == len(found):
-                parent, values = self.space.conditions[name].parent, self.space.conditions[name].values
-                mass = mass_of(self.heads[parent], raw[:, self.slices[parent]], values)
-                found.append(found[self._whens[parent]] * mass)
-        return found
+    @cached_property
+    def _conditions(self) -> tuple[Condition, ...]:
+        """The conditions in the order of their numbers, from 1."""
+        return tuple({i: self.space.conditions[name] for name, i in self._whens.items() if i}.values())
 
-    def entropy(self, meta: Differentiable, contexts: Array) -> Differentiable:
-        return self._expected(lambda group, raws: group.head.entropy(raws[0]), self.map(meta, contexts))
+    @cached_property
+    def _parents(self) -> Array:
+        """``(C,)`` number of the condition of the parent of each condition."""
+        return np.array([0, *(self._whens[c.parent] for c in self._conditions)])
 
-    def kl(self, meta: Differentiable, other: Differentiable, contexts: Array) -> Differentiable:
-        raws = self.map(meta, contexts), self.map(other, contexts)
-        return self._expected(lambda group, raws: group.head.kl(*raws), *raws)
+    @cached_property
+    def _depth(self) -> int:
+        """How many conditions stand one below another."""
+        depths = [0]
+        for parent in self._parents[1:]:
+            depths.append(depths[parent] + 1)
+        return max(depths)
 
-    def _expected(
-        self, of_heads: Callable[[_Group, list[Differentiable]], Differentiable], *raws: Differentiable
+    @cached_property
+    def _asked(self) -> tuple[tuple[AbstractStack[AbstractHead], list[Array], Array], ...]:
+        """Stacks with the M places that conditions ask about, and ``(M, C)`` which condition asks.
+
+        Those that ask for single real numbers are left out: they never hold.
+        """
+        asked = [(i + 1, c.parent, v) for i, c in enumerate(self._conditions) for v in c.values]
+        asked = [each for each in asked if not isinstance(self.heads[each[1]], RealHead)]
+        points = self.points([{parent: value} for _, parent, value in asked])
+        found = []
+        for stack in self._stacks:
+            rows, *places = stack.places_of(points)
+            if len(rows):
+                numbers = np.array([i for i, *_ in asked])[rows]
+                found.append((stack, places, np.eye(len(self._parents))[numbers]))
+        return tuple(found)
+
+    def _chances(self, raw: Differentiable) -> Differentiable:
+        """Returns ``(T, C)`` the probability that each condition holds, and all above it."""
+        masses = np.tile(np.eye(1, len(self._parents)), (len(raw), 1))
+        for stack, places, asks in self._asked:
+            masses = masses + anp.dot(anp.exp(stack.log_prob(raw, None, *places)), asks)
+        chances = masses
+        for _ in range(1, self._depth):
+            chances = masses * chances[:, self._parents]
+        return chances
+
+    def mean_log_ratio(
+        self, meta: Differentiable, other: Differentiable | None, contexts: Array, *, powers: Powers
     ) -> Differentiable:
-        """Returns ``(T,)`` the sum over heads of what a function says of them, each by the chance that it is on."""
-        chances, whens = anp.stack(self._chances(raws[0]), axis=1), np.array(list(self._whens.values()))
-        total = 0.0
-        for group in self._groups:
-            shape = (len(raws[0]), len(group.columns))
-            values = of_heads(group, [anp.reshape(raw[:, group.places], (-1, group.head.size)) for raw in raws])
-            total = total + anp.sum(chances[:, whens[group.columns]] * anp.reshape(values, shape), axis=1)
-        return total
+        raw, others = self.map(meta, contexts), None if other is None else self.map(other, contexts)
+        whens = np.array(list(self._whens.values()))[np.concatenate([stack.columns for stack in self._stacks])]
+        values = anp.concatenate([stack.mean_log_ratio(raw, others, powers) for stack in self._stacks], axis=1)
+        return anp.sum(self._chances(raw)[:, whens] * values, axis=1)
 
     def fisher(self, meta: Array, contexts: Array) -> Array:
         contexts = contexts if self.context_size else self.no_context

@@ -26,6 +26,8 @@ from scipy import special
 Array: TypeAlias = np.ndarray
 Differentiable: TypeAlias = Any
 """An array, or the box that `autograd` puts around one."""
+Powers: TypeAlias = tuple[float, float]
+"""The powers (a, b) of a mean log-ratio E_p log(p^a / q^b): (-1, 0) for an entropy, (1, 1) for a divergence."""
 
 _HALF_LOG_2PI: Final = 0.5 * math.log(2 * math.pi)
 
@@ -54,13 +56,18 @@ defvjp(
 
 def log_mass(left: Differentiable, right: Differentiable, mu: Differentiable, sigma: Differentiable) -> Differentiable:
     """Returns the log-probability of the part [left, right] of the unit interval."""
-    return log_interval((left - mu) / sigma, (right - mu) / sigma) - log_interval(-mu / sigma, (1 - mu) / sigma)
+    return log_interval((left - mu) / sigma, (right - mu) / sigma) - log_whole(mu, sigma)
+
+
+def log_whole(mu: Differentiable, sigma: Differentiable) -> Differentiable:
+    """Returns log Z, that of the whole unit interval before it is cut."""
+    return log_interval(-mu / sigma, (1 - mu) / sigma)
 
 
 def log_density(u: Differentiable, mu: Differentiable, sigma: Differentiable) -> Differentiable:
     """Returns the log-density at places of the unit interval."""
     z = (u - mu) / sigma
-    return -0.5 * z * z - _HALF_LOG_2PI - anp.log(sigma) - log_interval(-mu / sigma, (1 - mu) / sigma)
+    return -0.5 * z * z - _HALF_LOG_2PI - anp.log(sigma) - log_whole(mu, sigma)
 
 
 def quantile(uniform: Array, mu: Array, sigma: Array) -> Array:
@@ -85,17 +92,16 @@ def moments(mu: Differentiable, sigma: Differentiable) -> tuple[Differentiable, 
     return mu + sigma * shift, sigma**2 * (1 + a * at_a - b * at_b - shift**2)
 
 
-def entropy(mu: Differentiable, sigma: Differentiable) -> Differentiable:
-    """Returns the differential entropy, at most 0, which the uniform distribution has."""
-    return -_mean_log_density(*moments(mu, sigma), mu, sigma)
-
-
-def kl(
-    mu: Differentiable, sigma: Differentiable, other_mu: Differentiable, other_sigma: Differentiable
+def mean_log_ratio(
+    mu: Differentiable,
+    sigma: Differentiable,
+    other: tuple[Differentiable, Differentiable] | None,
+    powers: Powers,
 ) -> Differentiable:
-    """Returns the Kullback-Leibler divergence from the first to the other."""
+    """Returns E_p log(p^a / q^b), q of another location and scale; None: q = 1. Entropies are differential."""
     mean, variance = moments(mu, sigma)
-    return _mean_log_density(mean, variance, mu, sigma) - _mean_log_density(mean, variance, other_mu, other_sigma)
+    own = powers[0] * _mean_log_density(mean, variance, mu, sigma)
+    return own if other is None else own - powers[1] * _mean_log_density(mean, variance, *other)
 
 
 def fisher(mu: Array, sigma: Array) -> Array:
@@ -128,4 +134,4 @@ def _mean_log_density(
 ) -> Differentiable:
     """Returns E[log p(u; mu, sigma)] over a u with this mean and variance."""
     square = variance + (mean - mu) ** 2
-    return -0.5 * square / sigma**2 - _HALF_LOG_2PI - anp.log(sigma) - log_interval(-mu / sigma, (1 - mu) / sigma)
+    return -0.5 * square / sigma**2 - _HALF_LOG_2PI - anp.log(sigma) - log_whole(mu, sigma)

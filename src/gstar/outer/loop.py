@@ -234,12 +234,10 @@ def _some(contexts: Array, rng: np.random.Generator) -> Array:
 def _pull(g: AbstractDistribution, meta: Array, state: OuterState, contexts: Array, settings: OuterSettings) -> Array:
     """Returns ``(W,)`` the gradient of weighted entropy less weighted divergence from the start."""
     curiosity = settings.entropy * 0.5 ** (state.iteration / settings.entropy_halving)
-    total = np.zeros(len(meta))
-    if curiosity > 0:
-        total += curiosity * ascend(lambda theta: g.entropy(theta, contexts).mean(), meta)
-    if settings.kl > 0:
-        total -= settings.kl * ascend(lambda theta: g.kl(theta, state.start, contexts).mean(), meta)
-    return total
+    if not curiosity and not settings.kl:
+        return np.zeros(len(meta))
+    start, powers = state.start if settings.kl else None, (-curiosity - settings.kl, -settings.kl)
+    return ascend(lambda theta: g.mean_log_ratio(theta, start, contexts, powers=powers).mean(), meta)
 
 
 def _counted(state: OuterState, outcomes: Outcomes) -> OuterState:
