@@ -44,18 +44,31 @@ def test_tells_waves_apart_whatever_their_phase() -> None:
 def test_answers_are_convolutions() -> None:
     rng = np.random.default_rng(0)
     weights, steps = rng.normal(size=(1, 7, 2)), rng.normal(size=(1, 30, 3))
-    answers = Kernels(weights, np.array([0, 2]), 3, np.zeros(1)).answers(steps)
+    answers = Kernels(weights, np.array([0, 2]), 3, np.zeros(1)).answers(steps.transpose(2, 0, 1))
     padded = np.pad(steps[0], ((9, 9), (0, 0)))
     expected = [sum(weights[0, j] @ padded[t + 3 * j, [0, 2]] for j in range(7)) for t in range(30)]
-    np.testing.assert_allclose(answers[0, :, 0], expected)
+    np.testing.assert_allclose(answers[0, 0], expected)
+
+
+def test_features_are_the_share_above_the_threshold_and_the_largest_answer() -> None:
+    rng = np.random.default_rng(0)
+    kernels = Kernels(rng.normal(size=(2, 7, 1)), np.array([0]), 2, np.array([0.5, -1.0]))
+    channels, lengths = rng.normal(size=(1, 3, 20)), np.array([20, 4, 1])
+    answers, features = kernels.answers(channels), kernels.features(channels, lengths)
+    for i, length in enumerate(lengths):
+        own = answers[:, i, :length]
+        np.testing.assert_allclose(features[i], [*np.mean(kernels.biases < own.T, axis=0), *own.max(axis=1)], rtol=1e-6)
 
 
 def test_what_lies_after_the_end_does_not_matter() -> None:
-    rows, target = waves()
-    state = train(rows, target)
-    longer = Sequences(np.pad(rows.steps, ((0, 0), (0, 25), (0, 0)), constant_values=5.0), rows.lengths)
-    before, after = (Rocket().predict(state, given) for given in (rows, longer))
-    np.testing.assert_allclose(after, before, atol=1e-4)
+    rows, _ = waves()
+    features = Features.fit(rows, 50, True, np.random.default_rng(0), deadline=None)
+    found = features.transform(rows)
+    steps = rows.steps.copy()
+    steps[np.arange(40) >= rows.lengths[:, None]] = 5.0
+    np.testing.assert_array_equal(features.transform(Sequences(steps, rows.lengths)), found)
+    short = rows.take(np.flatnonzero(rows.lengths < 30))
+    np.testing.assert_allclose(features.transform(short), found[rows.lengths < 30], atol=1e-5)
 
 
 def test_rows_in_chunks_are_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,15 +98,12 @@ def _single() -> Sequences:
 
 
 def test_kernels_are_those_of_the_seed() -> None:
-    rows, target = waves()
-    one, same, other = (train(rows, target, seed=seed).features for seed in (1, 1, 2))
-    assert one is not None
-    assert same is not None
-    assert other is not None
-    np.testing.assert_array_equal(one.groups[0].weights, same.groups[0].weights)
-    assert one.groups[0].weights.shape != other.groups[0].weights.shape or not np.array_equal(
-        one.groups[0].weights, other.groups[0].weights
+    rows, _ = waves()
+    one, same, other = (
+        Features.fit(rows, 50, True, np.random.default_rng(seed), deadline=None).to_arrays() for seed in (1, 1, 2)
     )
+    assert all(np.array_equal(one[name], same[name]) for name in one)
+    assert not np.array_equal(one["biases0"], other["biases0"])
 
 
 def test_late_there_are_fewer_kernels() -> None:

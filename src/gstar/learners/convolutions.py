@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from gstar.inputs import Sequences
 
@@ -44,25 +43,27 @@ class Kernels:
     dilation: int
     biases: Array
 
-    def answers(self, steps: Array) -> Array:
-        """Returns ``(n, T, k)``, the kernels around every step; beyond the ends all is 0.
+    def answers(self, channels: Array) -> Array:
+        """Returns ``(k, n, T)``, the kernels around every step; beyond the ends all is 0.
 
         Args:
-            steps: ``(n, T, channels)``.
+            channels: ``(C, n, T)``.
         """
-        k, length, _ = self.weights.shape
+        k, length, n_channels = self.weights.shape
         reach = (length - 1) // 2 * self.dilation
-        padded = np.pad(steps[:, :, self.channels], ((0, 0), (reach, reach), (0, 0)))
-        windows = sliding_window_view(padded, 2 * reach + 1, axis=1)[..., :: self.dilation]
-        unrolled = windows.transpose(0, 1, 3, 2).reshape(steps.shape[0] * steps.shape[1], -1)
-        return np.asarray((unrolled @ self.weights.reshape(k, -1).T).reshape(*steps.shape[:2], k))
+        _, n, steps = channels.shape
+        padded = np.pad(channels[self.channels], ((0, 0), (0, 0), (reach, reach)))
+        unrolled = np.empty((length, n_channels, n, steps), channels.dtype)
+        for j in range(length):
+            unrolled[j] = padded[:, :, j * self.dilation : j * self.dilation + steps]
+        return np.asarray((self.weights.reshape(k, -1) @ unrolled.reshape(-1, n * steps)).reshape(k, n, steps))
 
-    def features(self, steps: Array, lengths: Array) -> Array:
+    def features(self, channels: Array, lengths: Array) -> Array:
         """Returns ``(n, 2 k)``: the share of steps with an answer above the threshold, and the largest answer."""
-        answers = self.answers(steps)
-        answers[np.arange(steps.shape[1]) >= lengths[:, None]] = -np.inf
-        above = np.count_nonzero(answers > self.biases, axis=1) / lengths[:, None]
-        return np.concatenate([above, answers.max(axis=1)], axis=1).astype(np.float32)
+        answers = self.answers(channels)
+        answers[:, np.arange(channels.shape[2]) >= lengths[:, None]] = -np.inf
+        above = np.count_nonzero(answers > self.biases[:, None, None], axis=2) / lengths
+        return np.concatenate([above, answers.max(axis=2)]).T.astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,18 +120,18 @@ class Features:
         kernels = Kernels(weights.astype(np.float32), channels, dilation, np.zeros(GROUP, np.float32))
         rows = rng.integers(len(sequences), size=GROUP)
         places = (rng.random(GROUP) * sequences.lengths[rows]).astype(int)
-        drawn = [kernels.answers(self.channels(sequences.take(rows[j : j + 1])))[0, places[j], j] for j in range(GROUP)]
+        drawn = [kernels.answers(self.channels(sequences.take(rows[j : j + 1])))[j, 0, places[j]] for j in range(GROUP)]
         return replace(kernels, biases=np.array(drawn, np.float32) + np.float32(_MARGIN))
 
     def channels(self, sequences: Sequences) -> Array:
-        """Returns ``(n, T, D or 2 D)`` float32 values and changes, 0 where they are missing and after the end."""
+        """Returns ``(D or 2 D, n, T)`` float32 values and changes, 0 where they are missing and after the end."""
         outside = np.arange(sequences.steps.shape[1]) >= sequences.lengths[:, None]
         found = [(sequences.steps - self.centre) * self.scale]
         if len(self.change_scale):
             found.append(np.diff(sequences.steps, axis=1, prepend=sequences.steps[:, :1]) * self.change_scale)
         channels = np.nan_to_num(np.concatenate(found, axis=2), posinf=0.0, neginf=0.0)
         channels[outside] = 0.0
-        return np.asarray(channels, np.float32)
+        return np.ascontiguousarray(channels.transpose(2, 0, 1), np.float32)
 
     def transform(self, sequences: Sequences) -> Array:
         """Returns ``(N, F)`` float32."""
@@ -152,12 +153,12 @@ class Features:
 
     def _summaries(self, sequences: Sequences, channels: Array) -> Array:
         """Returns ``(n, 5 D + 1)``: mean, deviation, least and largest value, share of gaps, and the log length."""
-        values, lengths = channels[:, :, : len(self.scale)].astype(float), sequences.lengths[:, None]
-        outside = (np.arange(values.shape[1]) >= lengths)[..., None]
-        mean = values.sum(axis=1) / lengths
-        deviation = np.sqrt(np.where(outside, 0.0, (values - mean[:, None]) ** 2).sum(axis=1) / lengths)
-        least, most = (end(np.where(outside, values[:, :1], values), axis=1) for end in (np.min, np.max))
-        gaps = np.where(outside, False, np.isnan(sequences.steps)).sum(axis=1) / lengths
+        values, lengths = channels[: len(self.scale)].astype(float), sequences.lengths[:, None]
+        outside = np.arange(values.shape[2]) >= lengths
+        mean = values.sum(axis=2).T / lengths
+        deviation = np.sqrt(np.where(outside, 0.0, (values - mean.T[..., None]) ** 2).sum(axis=2).T / lengths)
+        least, most = (end(np.where(outside, values[:, :, :1], values), axis=2).T for end in (np.min, np.max))
+        gaps = np.where(outside[..., None], False, np.isnan(sequences.steps)).sum(axis=1) / lengths
         return np.concatenate([mean, deviation, least, most, gaps, np.log(lengths)], axis=1).astype(np.float32)
 
     def to_arrays(self) -> dict[str, Array]:

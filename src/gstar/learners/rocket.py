@@ -152,5 +152,5 @@ class Rocket(AbstractLearner):
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
         kernels = float(configuration.get("kernels", 1000) or 1000)
         rows = min(rows, MAX_ROWS)
-        convolving = 8e-9 * (rows + GROUP) * features * kernels
+        convolving = 3.5e-9 * (rows + GROUP) * features * kernels
         return 0.1 + 1e-4 * kernels + convolving + 5e-10 * rows * min(rows, 2 * kernels) * kernels
