@@ -34,7 +34,7 @@ WIDEST, DEEPEST = 64, 3
 PLAIN_FLAT = {"flat_linear": ({}, {"strength": 1.0}), "flat_lightgbm": ({}, {"leaves": 8, "rate": 0.05})}
 OTHERS = {
     "images": {"flat_mlp": ({},), **PLAIN_FLAT},
-    "sequences": PLAIN_FLAT,
+    "sequences": {**PLAIN_FLAT, "rocket": ({}, {"kernels": 300}, {"differences": False}, {"kernels": 2000})},
     "table": {
         "linear": ({}, {"strength": 1.0}, {"numbers": "spline", "strength": 0.1}),
         "lightgbm": ({}, {"leaves": 8, "rate": 0.05}, {"extra": True, "leaves": 64, "rate": 0.03}),
