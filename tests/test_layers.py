@@ -29,7 +29,7 @@ LAYERS = (
     "learned worlds",
     "experience policies model",
     "journal",
-    "search collect advice evaluation doctor testing plots",
+    "search collect advice evaluation doctor testing plots catalogue",
     "families trace branching",
     "metatraining",
     "estimators",

@@ -213,13 +213,28 @@ def learner_names() -> list[str]:
 
 
 def get_learner(name: str) -> AbstractLearner:
-    """Returns a learner by name.
+    """Returns a learner by name that can train.
 
     Its module is imported at its first use, the library behind it only when it trains.
 
     Raises:
         UnknownLearnerError: If nothing of that name is installed, or its module cannot be imported.
         MissingExtraError: If the library it needs is not installed.
+    """
+    learner = find_learner(name)
+    for library in learner.requires:
+        if find_spec(library) is None:
+            raise MissingExtraError(
+                f"Learner {name!r} needs {library}; install it with: pip install 'gstar[{learner.extra}]'"
+            )
+    return learner
+
+
+def find_learner(name: str) -> AbstractLearner:
+    """Returns a learner by name, also if the library that it needs to train is not installed.
+
+    Raises:
+        UnknownLearnerError: If nothing of that name is installed, or its module cannot be imported.
     """
     with _LOCK:
         if name not in _LOADED:
@@ -228,13 +243,7 @@ def get_learner(name: str) -> AbstractLearner:
                 known = learner_names()
                 raise UnknownLearnerError(f"No learner {name!r}; known: {known}.{did_you_mean(name, known)}")
             _LOADED[name] = _load(found[0])
-        learner = _LOADED[name]
-    for library in learner.requires:
-        if find_spec(library) is None:
-            raise MissingExtraError(
-                f"Learner {name!r} needs {library}; install it with: pip install 'gstar[{learner.extra}]'"
-            )
-    return learner
+        return _LOADED[name]
 
 
 def _load(entry: EntryPoint) -> AbstractLearner:

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from gstar.cli import collect, config, demo, doctor, experience, fit, meta_train, predict, recommend, runs
+from gstar.cli import collect, config, demo, doctor, experience, fit, learners, meta_train, predict, recommend, runs
 from gstar.cli.screen import say, show
 from gstar.cli.text import one_line
 from gstar.errors import GstarError, did_you_mean
@@ -78,6 +78,7 @@ app.command("collect", short_help="Fills experience from a folder of tables.")(c
 app.command("meta-train", short_help="Learns on your tasks which strategies suit which.")(meta_train.meta_train)
 app.add_typer(runs.app, name="runs")
 app.add_typer(experience.app, name="experience")
+app.command("learners", short_help="What can be trained, and how configured.")(learners.learners)
 app.command("doctor", short_help="Says what is installed, kept where, and missing.")(doctor.doctor)
 app.add_typer(config.app, name="config")
 app.command("demo", short_help="Writes a real table to try gstar on.")(demo.demo)

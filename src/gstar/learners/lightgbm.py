@@ -61,7 +61,6 @@ class LightGBM(AbstractLearner):
 
     name: ClassVar[str] = "lightgbm"
     has_schedule: ClassVar[bool] = True
-    requires: ClassVar[tuple[str, ...]] = ("lightgbm",)
     is_anytime: ClassVar[bool] = True
     steps_per_check: ClassVar[int] = 10
     space: ClassVar[Space] = Space(
