@@ -127,50 +127,24 @@ def train(job: Job) -> dict[str, Any]:
     for plugin in job.plugins:
         module, _, name = plugin.partition(":")
         register_learner(getattr(importlib.import_module(module), name)())
-    data, output = Path(job.data), Path(job.output)
-    about = json.loads((data / "task.json").read_text(encoding="utf-8"))
-    names = ("numbers", "codes", "dates", "texts", "levels", "pixels", "steps", "lengths")
-    inputs = from_arrays(about["form"], {name: a for name in names if (a := _map(data, f"inputs.{name}")) is not None})
-    target = _map(data, "target")
-    assert target is not None
-    kind = TaskKind(about["kind"])
-    strategy = Strategy.from_json(job.strategy)
-    learner = get_learner(strategy.learner)
-    query = _map(data, "query")
+    output, shared = Path(job.output), Shared.read(Path(job.data))
+    learner = get_learner(str(job.strategy["learner"]))
     initial, cause = _initial(job)
     predictions, query_predictions, steps = [], [], 0
-    for i in range(about["folds"]):
-        train_rows, valid_rows = _map(data, f"train.{i}"), _map(data, f"valid.{i}")
-        assert train_rows is not None
-        assert valid_rows is not None
-        deadline = None
-        if job.budget_s is not None:
-            now = time.monotonic()
-            left_s = start + job.budget_s - now
-            if i > 0 and left_s <= 0:
-                raise OutOfTimeError(f"{i} of {about['folds']} folds were trained in {job.budget_s:.1f} s")
-            deadline = now + left_s / (about["folds"] - i)
-        rows, weights = _selected(job, inputs, target, np.asarray(train_rows), kind=kind, n_classes=about["n_classes"])
-        validation = (inputs.take(valid_rows), np.asarray(target[valid_rows]))
-        spec = TrainingSpec(
-            kind,
-            about["n_classes"],
-            strategy.configuration,
-            strategy.schedule,
-            seed=job.seed + i,
-            threads=job.limits.threads,
-            weights=weights,
-            validation=validation,
-            pace=_pace(job, learner, inputs, target, rows=rows, kind=kind),
-            initial=initial,
-            frozen=strategy.init.get("body") == "frozen",
-        )
+    for i in range(shared.n_folds):
+        deadline = _deadline(job, start, i, shared.n_folds)
+        rows, spec = _spec(job, learner, shared, i, initial=initial)
         state, prediction = fit_one(
-            learner, inputs.take(rows), np.asarray(target[rows]), spec, loss=about["loss"], deadline=deadline
+            learner,
+            shared.inputs.take(rows),
+            np.asarray(shared.target[rows]),
+            spec,
+            loss=shared.loss,
+            deadline=deadline,
         )
         predictions.append(prediction)
-        if query is not None:
-            query_predictions.append(learner.predict(state, inputs.take(query)))
+        if shared.query is not None:
+            query_predictions.append(learner.predict(state, shared.inputs.take(shared.query)))
         steps += state.steps
         write_parts(output, i, learner.save(state))
     np.save(output / "predictions.npy", np.concatenate(predictions), allow_pickle=False)
@@ -185,6 +159,81 @@ def train(job: Job) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """Is what `share` wrote, mapped into memory.
+
+    Args:
+        folder: Where it lies.
+        kind: Kind of task.
+        n_classes: C.
+        n_folds: Number of folds.
+        loss: Name of the metric that early stopping watches.
+        inputs: All rows.
+        target: Their targets.
+        query: Rows that are predicted at the end and used for nothing else, or None.
+    """
+
+    folder: Path
+    kind: TaskKind
+    n_classes: int
+    n_folds: int
+    loss: str
+    inputs: Inputs
+    target: Array
+    query: Array | None
+
+    @staticmethod
+    def read(folder: Path) -> Shared:
+        """Reads the folder."""
+        about = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+        names = ("numbers", "codes", "dates", "texts", "levels", "pixels", "steps", "lengths")
+        arrays = {name: array for name in names if (array := _map(folder, f"inputs.{name}")) is not None}
+        target, query = _map(folder, "target"), _map(folder, "query")
+        assert target is not None
+        inputs, kind = from_arrays(about["form"], arrays), TaskKind(about["kind"])
+        return Shared(folder, kind, about["n_classes"], about["folds"], about["loss"], inputs, target, query)
+
+    def fold(self, i: int) -> tuple[Array, Array]:
+        """Returns the rows to train on and those to validate on."""
+        train, valid = _map(self.folder, f"train.{i}"), _map(self.folder, f"valid.{i}")
+        assert train is not None
+        assert valid is not None
+        return np.asarray(train), valid
+
+
+def _deadline(job: Job, start: float, fold: int, n_folds: int) -> float | None:
+    """Returns when the training of a fold should return what it has: what time is left is shared evenly."""
+    if job.budget_s is None:
+        return None
+    now = time.monotonic()
+    left_s = start + job.budget_s - now
+    if fold > 0 and left_s <= 0:
+        raise OutOfTimeError(f"{fold} of {n_folds} folds were trained in {job.budget_s:.1f} s")
+    return now + left_s / (n_folds - fold)
+
+
+def _spec(
+    job: Job, learner: AbstractLearner, shared: Shared, fold: int, *, initial: Mapping[str, bytes] | None
+) -> tuple[Array, TrainingSpec]:
+    """Returns the rows of a fold that the strategy selects, and what else its learner is told."""
+    strategy, (train_rows, valid_rows) = Strategy.from_json(job.strategy), shared.fold(fold)
+    rows, weights = _selected(job, shared, train_rows)
+    return rows, TrainingSpec(
+        shared.kind,
+        shared.n_classes,
+        strategy.configuration,
+        strategy.schedule,
+        seed=job.seed + fold,
+        threads=job.limits.threads,
+        weights=weights,
+        validation=(shared.inputs.take(valid_rows), np.asarray(shared.target[valid_rows])),
+        pace=_pace(job, learner, shared, rows),
+        initial=initial,
+        frozen=strategy.init.get("body") == "frozen",
+    )
+
+
 def _initial(job: Job) -> tuple[dict[str, bytes] | None, str]:
     """Returns the weights to begin with, or none and why there are none although there should be."""
     from gstar.weights import read
@@ -197,20 +246,18 @@ def _initial(job: Job) -> tuple[dict[str, bytes] | None, str]:
         return None, str(error)
 
 
-def _selected(
-    job: Job, inputs: Inputs, target: Array, rows: Array, *, kind: TaskKind, n_classes: int
-) -> tuple[Array, Array | None]:
+def _selected(job: Job, shared: Shared, rows: Array) -> tuple[Array, Array | None]:
     """Returns the rows to train on and their weights: the user's times the selection's."""
     from gstar.selection import select_rows
 
-    side = {name: _map(Path(job.data), name) for name in ("order", "groups", "weights")}
+    side = {name: _map(shared.folder, name) for name in ("order", "groups", "weights")}
     order, groups, own = (None if a is None else np.asarray(a[rows]) for a in side.values())
     chosen, weights = select_rows(
         job.strategy["selection"],
-        inputs.take(rows),
-        np.asarray(target[rows]),
-        kind=kind,
-        n_classes=n_classes,
+        shared.inputs.take(rows),
+        np.asarray(shared.target[rows]),
+        kind=shared.kind,
+        n_classes=shared.n_classes,
         order=order,
         groups=groups,
         seed=job.seed,
@@ -220,7 +267,7 @@ def _selected(
     return rows[chosen], weights
 
 
-def _pace(job: Job, learner: AbstractLearner, inputs: Inputs, target: Array, *, rows: Array, kind: TaskKind) -> Pace:
+def _pace(job: Job, learner: AbstractLearner, shared: Shared, rows: Array) -> Pace:
     """Returns in which order the rows are shown, with their difficulty where that decides."""
     from gstar.selection import difficulty
 
@@ -230,11 +277,10 @@ def _pace(job: Job, learner: AbstractLearner, inputs: Inputs, target: Array, *, 
         return Pace()
     if what == "small_loss":
         return Pace(what, float(selection["drop_share"]))
-    groups = _map(Path(job.data), "groups")
+    groups = _map(shared.folder, "groups")
     groups = None if groups is None else np.asarray(groups[rows])
-    return Pace(
-        what, 0.0, difficulty(inputs.take(rows), np.asarray(target[rows]), kind=kind, groups=groups, seed=job.seed)
-    )
+    inputs, target = shared.inputs.take(rows), np.asarray(shared.target[rows])
+    return Pace(what, 0.0, difficulty(inputs, target, kind=shared.kind, groups=groups, seed=job.seed))
 
 
 def fit_one(

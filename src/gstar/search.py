@@ -406,27 +406,10 @@ class _Desk:
         candidates = worth_combining(completed)
         weights, temperature, score = combine(self.task, candidates, self.valid_target, self.valid_weights, self.seed)
         chosen = {t.number: float(w) for t, w in zip(candidates, weights, strict=True) if w > 0}
-        members = tuple(
-            Member(t.strategy, tuple(read_parts(Path(str(t.extra["folder"])), i) for i in range(len(self.folds))), w)
-            for t in candidates
-            if (w := chosen.get(t.number, 0.0)) > 0
-        )
+        members = tuple(self.member(t, w) for t in candidates if (w := chosen.get(t.number, 0.0)) > 0)
         seconds = time.monotonic() - self.budget.started
-        model = Model.of(
-            self.task,
-            members,
-            temperature=temperature,
-            info={
-                "validation_score": self.task.metric.published(score),
-                "fidelity": self.fidelity(),
-                "trials": len(self.trials),
-                "seconds": round(seconds, 3),
-                "run": self.journal.run,
-                "seed": self.seed,
-            },
-        )
         result = SearchResult(
-            model,
+            self.model(members, temperature=temperature, score=score, seconds=seconds),
             self.task.fingerprint,
             tuple(sorted(self.trials, key=lambda t: t.number)),
             chosen,
@@ -450,6 +433,23 @@ class _Desk:
             self.journal.keep_weights(network)
         self.notify("done")
         return result
+
+    def member(self, trial: Trial, weight: float) -> Member:
+        """Returns a trial's saved models, one per fold, as a part of the ensemble."""
+        folder = Path(str(trial.extra["folder"]))
+        return Member(trial.strategy, tuple(read_parts(folder, i) for i in range(len(self.folds))), weight)
+
+    def model(self, members: Sequence[Member], *, temperature: float, score: float, seconds: float) -> Model:
+        """Returns the model, with what a person may want to know of how it came about."""
+        info = {
+            "validation_score": self.task.metric.published(score),
+            "fidelity": self.fidelity(),
+            "trials": len(self.trials),
+            "seconds": round(seconds, 3),
+            "run": self.journal.run,
+            "seed": self.seed,
+        }
+        return Model.of(self.task, members, temperature=temperature, info=info)
 
     def fidelity(self) -> str:
         """Returns how models were validated, for a person."""

@@ -35,7 +35,7 @@ def learners(name: NAME = None, json: options.Json = False, debug: options.Debug
     learner = find_learner(name)
     show_facts([("Learner", name), ("Takes", takes(learner)), ("Needs", needs(learner) or "nothing more")])
     show("", summary(learner))
-    lines = [vars(line).values() for line in lines_of(learner.space)]
+    lines = [tuple(vars(line).values()) for line in lines_of(learner.space)]
     show_table(("parameter", "values", "default", "when"), lines, title="Configuration:")
     show("", *_rest(learner))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -10,6 +10,9 @@ from gstar.cli import options
 from gstar.cli.screen import say, show, show_json, show_table
 from gstar.cli.text import duration, number
 from gstar.errors import UsageError
+
+if TYPE_CHECKING:
+    from gstar.trial import Proposal
 
 PREDICTING: Final = "gaussian"
 """Ranks if the user names no policy: unlike a fixed portfolio it predicts scores."""
@@ -71,35 +74,26 @@ def recommend(
     if not proposals:
         raise UsageError("The policy has nothing to propose with these learners and this budget; allow more of them.")
     if json:
-        show_json(
-            [
-                {
-                    "rank": rank,
-                    "predicted_score": p.predicted_score,
-                    "predicted_deviation": p.predicted_deviation,
-                    "predicted_seconds": p.predicted_cost_s,
-                    "reason": p.reason,
-                    "strategy": p.strategy.to_json(),
-                }
-                for rank, p in enumerate(proposals, 1)
-            ]
-        )
+        show_json([_as_json(rank, proposal) for rank, proposal in enumerate(proposals, 1)])
         return
-    show_table(
-        ("rank", "learner", "score", "+-", "time", "why"),
-        (
-            (
-                rank,
-                p.strategy.learner,
-                number(p.predicted_score),
-                number(p.predicted_deviation),
-                duration(p.predicted_cost_s),
-                p.reason,
-            )
-            for rank, p in enumerate(proposals, 1)
-        ),
-        right=("rank", "score", "+-", "time"),
-    )
+    rows = (_row(rank, proposal) for rank, proposal in enumerate(proposals, 1))
+    show_table(("rank", "learner", "score", "+-", "time", "why"), rows, right=("rank", "score", "+-", "time"))
     show(
         "", f"score: predicted {task.metric.name}, on a scale where 0 is a middling strategy and 1 the best known one."
     )
+
+
+def _as_json(rank: int, proposal: Proposal) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "predicted_score": proposal.predicted_score,
+        "predicted_deviation": proposal.predicted_deviation,
+        "predicted_seconds": proposal.predicted_cost_s,
+        "reason": proposal.reason,
+        "strategy": proposal.strategy.to_json(),
+    }
+
+
+def _row(rank: int, proposal: Proposal) -> tuple[object, ...]:
+    score, deviation = number(proposal.predicted_score), number(proposal.predicted_deviation)
+    return rank, proposal.strategy.learner, score, deviation, duration(proposal.predicted_cost_s), proposal.reason
