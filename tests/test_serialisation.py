@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from gstar.errors import UntrustedFileError
-from gstar.serialisation import dump_sklearn, load_sklearn
+from gstar.serialisation import dump_arrays, dump_sklearn, load_arrays, load_sklearn
 
 
 def test_a_pipeline_predicts_the_same_bit_for_bit():
@@ -73,3 +73,16 @@ def test_a_part_that_unpacks_to_too_much_is_refused(monkeypatch):
     monkeypatch.setattr("gstar.serialisation.MAX_MEMBER_BYTES", 1000)
     with pytest.raises(UntrustedFileError, match="unpacks to more"):
         load_sklearn(dump_sklearn({"a": np.arange(1000)}))
+
+
+def test_arrays_hold_no_objects():
+    arrays = {"a": np.arange(3), "b": np.array(2.5)}
+    again = load_arrays(dump_arrays(arrays))
+    assert set(again) == {"a", "b"}
+    np.testing.assert_array_equal(again["a"], arrays["a"])
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        dump_arrays({"a": np.array([{}], object)})
+    content = io.BytesIO()
+    np.savez(content, a=np.array([{}], object))
+    with pytest.raises(ValueError, match="Object arrays cannot be loaded"):
+        load_arrays(content.getvalue())

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from typing import Any, Final
+
+import numpy as np
 
 from gstar.errors import UntrustedFileError
 
@@ -66,3 +69,20 @@ def load_sklearn(content: bytes) -> Any:
         raise
     except Exception as error:
         raise UntrustedFileError(f"A model part is damaged or not one of gstar's ({error!r:.200}).") from error
+
+
+def dump_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Returns arrays by name as bytes."""
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    return content.getvalue()
+
+
+def load_arrays(content: bytes) -> dict[str, np.ndarray]:
+    """Builds what `dump_arrays` saved.
+
+    Raises:
+        ValueError, OSError, EOFError: If the bytes are no such file, or hold Python objects.
+    """
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}

@@ -16,6 +16,7 @@ LEARNERS = [
     "flat_linear",
     "flat_mlp",
     "kernel",
+    "kernel_ridge",
     "lightgbm",
     "linear",
     "mlp",

@@ -13,7 +13,8 @@ from gstar.inputs import Sequences
 from gstar.learner import TrainingSpec
 from gstar.learners import convolutions
 from gstar.learners.convolutions import Features, Kernels
-from gstar.learners.rocket import Rocket, RocketState
+from gstar.learners.ridged import RidgedState
+from gstar.learners.rocket import Rocket
 from gstar.metric import TaskKind
 
 Array = np.ndarray
@@ -30,7 +31,7 @@ def waves(n: int = 60, steps: int = 40, seed: int = 0) -> tuple[Sequences, Array
     return Sequences(values.astype(np.float32), lengths), target
 
 
-def train(rows: Sequences, target: Array, **changes: object) -> RocketState:
+def train(rows: Sequences, target: Array, **changes: object) -> RidgedState:
     spec = TrainingSpec(TaskKind.BINARY, 2, Rocket.space.complete({"kernels": 100}), seed=3)
     return Rocket().step(Rocket().init(rows, target, replace(spec, **changes)), 1, None)
 

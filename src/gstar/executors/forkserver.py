@@ -44,6 +44,7 @@ PRELOAD = (
     "gstar.learners.forest",
     "gstar.learners.neighbors",
     "gstar.learners.kernel",
+    "gstar.learners.kernel_ridge",
     "gstar.learners.lightgbm",
     "gstar.learners.xgboost",
     "gstar.learners.catboost",
