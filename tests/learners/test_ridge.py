@@ -55,6 +55,18 @@ def test_it_is_as_sure_as_it_can_be() -> None:
     assert float(np.mean(clear.predict(matrix)[np.arange(120), target])) > 0.95
 
 
+def test_the_sharpness_is_the_best_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    matrix, target = rng.normal(size=(80, 40)), np.repeat([0, 1], 40)
+    matrix[:, :3] += 0.7 * target[:, None]
+    found, all_sharpnesses, losses = Ridge.fit(matrix, target, 2), module.SHARPNESSES, []
+    for sharpness in all_sharpnesses:
+        monkeypatch.setattr(module, "SHARPNESSES", np.array([sharpness]))
+        losses.append(float(Ridge.fit(matrix, target, 2).loss))
+    assert float(found.sharpness) == all_sharpnesses[np.argmin(losses)]
+    assert float(found.loss) == pytest.approx(min(losses))
+
+
 def test_a_constant_column_counts_for_nothing() -> None:
     matrix = np.c_[np.full(20, 1e6), np.arange(20.0)]
     ridge = Ridge.fit(matrix, np.arange(20.0), 0)

@@ -34,6 +34,9 @@ CANDIDATES: Final = (
     ("quantile", 0.5),
     ("standard", 0.5),
     ("spline", 2.0),
+    ("spline", 1.0),
+    ("spline", 4.0),
+    ("spline", 0.5),
 )
 """Encodings of numbers and reaches, in the order in which they are tried."""
 COMPARED_ROWS: Final = 2000

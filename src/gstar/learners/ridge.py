@@ -7,6 +7,7 @@ t f)``, t for the least log-loss of the rows left out, mixed with a little of th
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, TypeAlias
@@ -80,11 +81,10 @@ class Ridge:
         for strength in STRENGTHS * unit:
             left_out = y - _residuals(strength, y, values, vectors, mass)
             if n_classes:
-                seen = [_probabilities(left_out / root, prior, t, doubt) for t in SHARPNESSES]
-                tried = [(_log_loss(p, target, mass), strength, t) for p, t in zip(seen, SHARPNESSES, strict=True)]
+                loss, sharpness = _sharpest(left_out / root, prior, doubt, target, mass)
             else:
-                tried = [(float(np.mean((y - left_out) ** 2)), strength, 1.0)]
-            best = min(best, *tried)
+                loss, sharpness = float(np.mean((y - left_out) ** 2)), 1.0
+            best = min(best, (loss, strength, sharpness))
         loss, strength, sharpness = best
         coefficients = x.T @ (vectors @ (vectors.T @ y / (values + strength)[:, None]))
         offset = (0.0 if n_classes else mean) - middle @ coefficients
@@ -152,6 +152,16 @@ def _probabilities(scores: Array, prior: Array, sharpness: Array | float, doubt:
     logits = np.log(prior) + sharpness * scores
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray((1 - doubt) * powers / powers.sum(axis=1, keepdims=True) + doubt * prior)
+
+
+def _sharpest(scores: Array, prior: Array, doubt: float, target: Array, mass: Array) -> tuple[float, float]:
+    """Returns the least log-loss, and the sharpness that has it; it falls and then rises, so that halving finds it."""
+
+    def loss(i: int) -> float:
+        return _log_loss(_probabilities(scores, prior, SHARPNESSES[i], doubt), target, mass)
+
+    least = bisect_left(range(len(SHARPNESSES) - 1), True, key=lambda i: loss(i) <= loss(i + 1))
+    return loss(least), float(SHARPNESSES[least])
 
 
 def _log_loss(probabilities: Array, target: Array, mass: Array) -> float:
