@@ -40,6 +40,7 @@ BASELINES: Final = frozenset({"constant"})
 BUILT_IN: Final[tuple[tuple[str, Mapping[str, Any]], ...]] = (
     ("lightgbm", {}),
     ("catboost", {}),
+    ("kernel_ridge", {}),
     ("extra_trees", {}),
     ("linear", {}),
     ("xgboost", {}),
