@@ -148,7 +148,7 @@ class KernelRidge(AbstractRidged):
         return Kernels(TableEncoder.load(parts), landmarks, root, float(arrays["gamma"]))
 
     def work(self, rows: int, features: int, classes: int, configuration: Mapping[str, Scalar]) -> float:
-        configuration = self.space.default() | configuration
+        configuration = {**self.space.default(), **configuration}
         candidates = _candidates(configuration, True)
         few, rows = min(rows, COMPARED_ROWS), min(rows, self.max_rows)
         is_linear = configuration["kernel"] == "linear"
@@ -171,7 +171,7 @@ def _candidates(configuration: Mapping[str, Scalar], has_numbers: bool) -> list[
 
 
 def _has_numbers(table: Table) -> bool:
-    return table.numbers.shape[1] + table.dates.shape[1] > 0
+    return bool(table.numbers.shape[1] + table.dates.shape[1])
 
 
 def _encode(rows: Rows, numbers: str, spec: TrainingSpec) -> tuple[TableEncoder, Array]:
