@@ -21,7 +21,7 @@ LEARNERS = {
     "sequences": ("cnn", "rnn", "flat_mlp", "flat_linear", "flat_lightgbm"),
     "table": ("linear", "lightgbm", "extra_trees", "kernel", "mlp"),
 }
-LATER = {"sequences": ("rocket",)}
+LATER = {"sequences": ("rocket",), "table": ("kernel_ridge",)}
 """Learners that came after strategies were drawn and tried: as many are drawn of each as of each of the others."""
 NARROWED: Mapping[str, Parameter] = {
     "epochs": Integer(8, 32, log=True, default=15),
@@ -40,6 +40,7 @@ OTHERS = {
         "lightgbm": ({}, {"leaves": 8, "rate": 0.05}, {"extra": True, "leaves": 64, "rate": 0.03}),
         "extra_trees": ({}, {"max_features": 1.0, "min_leaf": 2}),
         "kernel": ({}, {"reach": 0.3, "strength": 0.01}),
+        "kernel_ridge": ({}, {"kernel": "linear"}, {"kernel": "gaussian"}),
     },
 }
 """Learners that are no networks of the form's own kind: what differs from their defaults."""

@@ -66,6 +66,7 @@ FAMILIES = {
     "lightgbm": "trees",
     "extra_trees": "trees",
     "kernel": "kernel",
+    "kernel_ridge": "kernel",
 }
 """The family of each learner; one of places (``flat_...``) is of the family of what it is made of."""
 
