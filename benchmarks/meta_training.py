@@ -194,8 +194,12 @@ def _print_families(table: Table, found: Found, rows: np.ndarray, rng: np.random
     for close in CLOSE:
         right = [{n for n in names if table.best[i] - np.nanmax(table.rewards[i, families == n]) < close} for i in rows]
         print(f"  right: within {close} of the best; {np.mean([len(r) for r in right]):.2f} of {len(names)} per task")
-        mass = [shares[k, np.isin(families, list(r))].sum() for k, r in enumerate(right)]
-        print(f"    g on the right family before a trial:  {interval(np.array(mass), rng)}")
+        mass = np.array([shares[k, np.isin(families, list(r))].sum() for k, r in enumerate(right)])
+        kinds = {c: np.array([f"-{c}-" in name for name in table.tasks[rows]]) for c in CONDITIONS}
+        by_kind = ", ".join(
+            f"{c} ({some.sum()}) {interval(mass[some], rng)}" for c, some in kinds.items() if some.any()
+        )
+        print(f"    g on the right family before a trial:  {interval(mass, rng)}; {by_kind}")
         held = np.array([[families[j] in r for j, r in zip(row, right, strict=True)] for row in kept]).mean(axis=0)
         print(f"    family kept after {TRIES} trials is right:    {interval(held, rng)}")
         most = [families[j] in r for j, r in zip(everything, right, strict=True)]
