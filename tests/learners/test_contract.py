@@ -12,6 +12,7 @@ LEARNERS = [
     "cnn",
     "constant",
     "extra_trees",
+    "flat_kernel_ridge",
     "flat_lightgbm",
     "flat_linear",
     "flat_mlp",
@@ -45,7 +46,7 @@ class TestConvolutionsOnSequences(LearnerContract):
 
 
 class TestFlattenedSequences(LearnerContract):
-    @pytest.fixture(params=["flat_linear", "flat_lightgbm", "flat_mlp"])
+    @pytest.fixture(params=["flat_linear", "flat_kernel_ridge", "flat_lightgbm", "flat_mlp"])
     def learner(self, request: pytest.FixtureRequest) -> AbstractLearner:
         return get_learner(request.param)
 

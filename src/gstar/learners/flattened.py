@@ -12,6 +12,7 @@ import numpy as np
 
 from gstar.inputs import Images, Inputs, Sequences, Table
 from gstar.learner import AbstractLearner, State, TrainingSpec
+from gstar.learners.kernel_ridge import KernelRidge
 from gstar.learners.lightgbm import LightGBM
 from gstar.learners.linear import Linear
 from gstar.learners.mlp import MLP
@@ -113,6 +114,16 @@ class FlatLinear(AbstractFlattened):
     space: ClassVar[Space] = Linear.space
     handles_weights: ClassVar[bool] = Linear.handles_weights
     patience: ClassVar[int | None] = Linear.patience
+
+
+class FlatKernelRidge(AbstractFlattened):
+    """Ridge regression on all places, or on Gaussian kernels of them, that finds its settings by leaving rows out."""
+
+    name: ClassVar[str] = "flat_kernel_ridge"
+    inner: ClassVar[AbstractLearner] = KernelRidge()
+    space: ClassVar[Space] = KernelRidge.space
+    handles_weights: ClassVar[bool] = KernelRidge.handles_weights
+    patience: ClassVar[int | None] = KernelRidge.patience
 
 
 class FlatLightGBM(AbstractFlattened):

@@ -60,6 +60,7 @@ BUILT_IN: Final[tuple[tuple[str, Mapping[str, Any]], ...]] = (
     ("kernel", {"reach": 0.3, "strength": 0.01}),
     ("xgboost", {"rate": 0.3, "depth": 6}),
     ("lightgbm", {"rate": 0.25}),
+    ("flat_kernel_ridge", {}),
     ("rocket", {}),
     ("cnn", {}),
     ("rnn", {}),
