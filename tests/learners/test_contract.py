@@ -36,9 +36,9 @@ class TestLearners(LearnerContract):
 
 
 class TestConvolutionsOnSequences(LearnerContract):
-    @pytest.fixture
-    def learner(self) -> AbstractLearner:
-        return get_learner("cnn")
+    @pytest.fixture(params=["cnn", "rocket"])
+    def learner(self, request: pytest.FixtureRequest) -> AbstractLearner:
+        return get_learner(request.param)
 
     @pytest.fixture
     def form(self) -> str:

@@ -76,7 +76,7 @@ def test_rows_in_chunks_are_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> No
     rows, target = waves()
     state = train(rows, target)
     at_once = Rocket().predict(state, rows)
-    monkeypatch.setattr(convolutions, "_CHUNK", 1)
+    monkeypatch.setattr(convolutions, "CHUNK", 1)
     np.testing.assert_allclose(Rocket().predict(state, rows), at_once, atol=1e-4)
 
 

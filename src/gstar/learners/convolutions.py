@@ -18,13 +18,13 @@ GROUP: Final = 10
 """So many kernels share length, dilation and channels, and are one product of matrices."""
 MAX_CHANNELS: Final = 16
 """A group looks at so many channels at most."""
+CHUNK: Final = 2**22
+"""At most so many numbers are unrolled at a time, or those of one row."""
+MARGIN: Final = 1e-4
+"""Where a signal stands still every answer is the same but for rounding: it is not above a threshold drawn from it."""
 
 _SCALED: Final = 2**24
 """Means and deviations are those of rows with at most so many numbers, or of one row."""
-_CHUNK: Final = 2**22
-"""At most so many numbers are unrolled at a time, or those of one sequence."""
-_MARGIN: Final = 1e-4
-"""Where a signal stands still every answer is the same but for rounding: it is not above a threshold drawn from it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +100,9 @@ class Features:
         n_rows = max(1, _SCALED // sequences.n_features)
         part = sequences.take(np.sort(rng.permutation(len(sequences))[:n_rows]))
         inside = np.arange(part.steps.shape[1]) < part.lengths[:, None]
-        centre, scale = _measure(part.steps[inside])
+        centre, scale = measure(part.steps[inside])
         changes = np.diff(part.steps, axis=1)[inside[:, 1:]] if differences else part.steps[:0, 0]
-        change_scale = _measure(changes)[1] if differences else np.empty(0, np.float32)
+        change_scale = measure(changes)[1] if differences else np.empty(0, np.float32)
         return Features(centre, scale, change_scale)
 
     def draw(self, sequences: Sequences, rng: np.random.Generator) -> Kernels:
@@ -121,7 +121,7 @@ class Features:
         rows = rng.integers(len(sequences), size=GROUP)
         places = (rng.random(GROUP) * sequences.lengths[rows]).astype(int)
         drawn = [kernels.answers(self.channels(sequences.take(rows[j : j + 1])))[j, 0, places[j]] for j in range(GROUP)]
-        return replace(kernels, biases=np.array(drawn, np.float32) + np.float32(_MARGIN))
+        return replace(kernels, biases=np.array(drawn, np.float32) + np.float32(MARGIN))
 
     def channels(self, sequences: Sequences) -> Array:
         """Returns ``(D or 2 D, n, T)`` float32 values and changes, 0 where they are missing and after the end."""
@@ -136,7 +136,7 @@ class Features:
     def transform(self, sequences: Sequences) -> Array:
         """Returns ``(N, F)`` float32."""
         parts = []
-        n_rows = max(1, _CHUNK // (sequences.steps.shape[1] * MAX_CHANNELS * max(LENGTHS)))
+        n_rows = max(1, CHUNK // (sequences.steps.shape[1] * MAX_CHANNELS * max(LENGTHS)))
         for start in range(0, len(sequences), n_rows):
             rows = slice(start, start + n_rows)
             lengths = sequences.lengths[rows]
@@ -186,7 +186,7 @@ class Features:
         return found
 
 
-def _measure(values: Array) -> tuple[Array, Array]:
+def measure(values: Array) -> tuple[Array, Array]:
     """Returns the mean of each column and one over its deviation, as float32; gaps do not count."""
     present = ~np.isnan(values)
     n = np.maximum(present.sum(axis=0), 1)

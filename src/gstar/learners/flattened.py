@@ -36,17 +36,17 @@ def flatten(inputs: Inputs) -> Table:
         A table with one column per channel and place; for sequences, with the logarithm of the length.
     """
     if isinstance(inputs, Images):
-        return Table.of(numbers=_pooled(inputs.pixels).reshape(len(inputs), -1).astype(float))
+        return Table.of(numbers=pooled(inputs.pixels, MAX_PLACES).reshape(len(inputs), -1).astype(float))
     if isinstance(inputs, Sequences):
         return Table.of(numbers=np.c_[_read_evenly(inputs), np.log(inputs.lengths)])
     return inputs
 
 
-def _pooled(pixels: Array) -> Array:
-    """Returns ``(N, C, h, w)`` means over the smallest blocks that lead to at most `MAX_PLACES` values."""
+def pooled(pixels: Array, max_places: int) -> Array:
+    """Returns ``(N, C, h, w)`` means over the smallest blocks that lead to at most so many values."""
     n, channels, height, width = pixels.shape
     block = 1
-    while channels * -(-height // block) * -(-width // block) > MAX_PLACES:
+    while channels * -(-height // block) * -(-width // block) > max_places:
         block += 1
     if block == 1:
         return pixels
