@@ -109,7 +109,7 @@ def _is_sometimes_ahead(stack: Array, scorer: Scorer, rng: np.random.Generator) 
     """Returns ``(M,)`` whether a model scores as well as the first one on some resample of the rows."""
     n_rows, ahead = stack.shape[1], np.zeros(len(stack), bool)
     for _ in range(RESAMPLES if scorer.is_fast else SLOW_RESAMPLES):
-        rows = rng.integers(n_rows, size=n_rows)
+        rows = np.asarray(rng.integers(n_rows, size=n_rows))
         scores = scorer.take(rows).score(stack[:, rows])
         ahead |= scores >= scores[0]
     return ahead
