@@ -173,6 +173,17 @@ def test_weight_zero_hides_a_row():
     assert select([spoilt, *predictions[1:]], y, RMSE)[0] < 0.25
 
 
+def test_resamples_without_weight_or_without_a_class_say_nothing():
+    predictions, y = noisy(12, [0.5, 0.6, 0.7])
+    weights = np.zeros(12)
+    weights[:2] = 1.0
+    assert select(predictions, y, RMSE, weights=weights).sum() == pytest.approx(1.0)
+    rare = np.arange(400) < 4
+    good, bad = np.where(rare, 0.9, 0.1), np.random.default_rng(0).random(400)
+    stack = [np.c_[1 - p, p] for p in (good, bad)]
+    assert select(stack, rare.astype(int), METRICS["roc_auc"]).tolist() == [1.0, 0.0]
+
+
 def test_where_the_metric_is_not_defined_the_first_models_are_averaged():
     predictions, _ = classified(20, 3, 2)
     assert np.allclose(select(predictions, np.zeros(20, int), METRICS["roc_auc"]), 1 / 3)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 
+from gstar.inputs import FORMS
 from gstar.learner import AbstractLearner
 from gstar.space import Categorical, Parameter, Scalar, Space
-
-FORMS = ("table", "images", "sequences")
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def summary(learner: AbstractLearner) -> str:
 
 def takes(learner: AbstractLearner) -> str:
     """Returns the forms of rows, and the kinds of task unless it takes all."""
-    forms = [form for form in FORMS if form in learner.forms] + sorted(learner.forms - set(FORMS))
+    forms = [form for form in FORMS if form in learner.forms]
     few = "" if len(learner.kinds) == 3 else f" ({', '.join(sorted(learner.kinds))})"
     return ", ".join(forms) + few
 

@@ -106,12 +106,16 @@ def greedy(stack: Array, target: Array, metric: Metric, *, weights: Array | None
 
 
 def _is_sometimes_ahead(stack: Array, scorer: Scorer, rng: np.random.Generator) -> Array:
-    """Returns ``(M,)`` whether a model scores as well as the first one on some resample of the rows."""
-    n_rows, ahead = stack.shape[1], np.zeros(len(stack), bool)
+    """Returns ``(M,)`` whether a model scores as well as the first one on some resample of the rows that count.
+
+    Where the metric is not defined, as for want of a class, a resample says nothing.
+    """
+    ahead = np.zeros(len(stack), bool)
+    counted = np.arange(stack.shape[1]) if scorer.weights is None else np.flatnonzero(scorer.weights > 0)
     for _ in range(RESAMPLES if scorer.is_fast else SLOW_RESAMPLES):
-        rows = np.asarray(rng.integers(n_rows, size=n_rows))
+        rows = rng.choice(counted, len(counted))
         scores = scorer.take(rows).score(stack[:, rows])
-        ahead |= scores >= scores[0]
+        ahead |= (scores >= scores[0]) & np.isfinite(scores[0])
     return ahead
 
 
