@@ -16,7 +16,7 @@ from gstar.learners.kernel_ridge import KernelRidge
 from gstar.learners.lightgbm import LightGBM
 from gstar.learners.linear import Linear
 from gstar.learners.mlp import MLP
-from gstar.space import Scalar, Space
+from gstar.space import Scalar
 
 Array: TypeAlias = np.ndarray
 
@@ -24,6 +24,19 @@ MAX_PLACES: Final = 1024
 """Larger images are averaged over blocks, and longer sequences are read at fewer places."""
 MAX_READINGS: Final = 64
 """At how many places a sequence is read at most, evenly over its own length."""
+INHERITED: Final = (
+    "space",
+    "has_schedule",
+    "handles_weights",
+    "handles_pace",
+    "handles_control",
+    "requires",
+    "extra",
+    "patience",
+    "default_schedule",
+    "preload",
+)
+"""What a learner of places takes over from the learner of tables in it."""
 
 
 def flatten(inputs: Inputs) -> Table:
@@ -74,6 +87,10 @@ class AbstractFlattened(AbstractLearner):
     inner: ClassVar[AbstractLearner]
     forms: ClassVar[frozenset[str]] = frozenset({"images", "sequences"})
 
+    def __init_subclass__(cls) -> None:
+        for name in INHERITED:
+            setattr(cls, name, getattr(cls.inner, name))
+
     def init(self, inputs: Inputs, target: Array, spec: TrainingSpec) -> State:
         valid = spec.validation and (flatten(spec.validation[0]), spec.validation[1])
         flat = TrainingSpec(**{**vars(spec), "validation": valid})
@@ -111,9 +128,6 @@ class FlatLinear(AbstractFlattened):
 
     name: ClassVar[str] = "flat_linear"
     inner: ClassVar[AbstractLearner] = Linear()
-    space: ClassVar[Space] = Linear.space
-    handles_weights: ClassVar[bool] = Linear.handles_weights
-    patience: ClassVar[int | None] = Linear.patience
 
 
 class FlatKernelRidge(AbstractFlattened):
@@ -121,9 +135,6 @@ class FlatKernelRidge(AbstractFlattened):
 
     name: ClassVar[str] = "flat_kernel_ridge"
     inner: ClassVar[AbstractLearner] = KernelRidge()
-    space: ClassVar[Space] = KernelRidge.space
-    handles_weights: ClassVar[bool] = KernelRidge.handles_weights
-    patience: ClassVar[int | None] = KernelRidge.patience
 
 
 class FlatLightGBM(AbstractFlattened):
@@ -131,10 +142,6 @@ class FlatLightGBM(AbstractFlattened):
 
     name: ClassVar[str] = "flat_lightgbm"
     inner: ClassVar[AbstractLearner] = LightGBM()
-    space: ClassVar[Space] = LightGBM.space
-    has_schedule: ClassVar[bool] = LightGBM.has_schedule
-    handles_weights: ClassVar[bool] = LightGBM.handles_weights
-    patience: ClassVar[int | None] = LightGBM.patience
 
 
 class FlatMLP(AbstractFlattened):
@@ -142,12 +149,3 @@ class FlatMLP(AbstractFlattened):
 
     name: ClassVar[str] = "flat_mlp"
     inner: ClassVar[AbstractLearner] = MLP()
-    space: ClassVar[Space] = MLP.space
-    has_schedule: ClassVar[bool] = True
-    handles_pace: ClassVar[bool] = True
-    handles_control: ClassVar[bool] = True
-    requires: ClassVar[tuple[str, ...]] = MLP.requires
-    extra: ClassVar[str] = MLP.extra
-    patience: ClassVar[int | None] = MLP.patience
-    default_schedule: ClassVar[Mapping[str, Scalar]] = MLP.default_schedule
-    preload: ClassVar[tuple[str, ...]] = MLP.preload
